@@ -1,0 +1,87 @@
+"""Norms whose statistics leave dead units out, so that a masked network computes what the shrunk one will."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from secateur.core.errors import UnsupportedError
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class LiveLayerNorm(nn.Module):
+    """Layer norm over the last dim, statistics over live entries only; takes over the parameters of the original."""
+
+    live: Tensor
+
+    def __init__(self, norm: nn.LayerNorm, live: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.normalized_shape = norm.normalized_shape
+        self.register_buffer("live", live, persistent=False)
+        self.training = norm.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(.., units)` to the same shape; dead units come out as zero because gamma and beta are masked."""
+        live = self.live.to(x.dtype)
+        centred = (x - (x * live).sum(-1, keepdim=True) / live.sum()) * live
+        variance = centred.square().sum(-1, keepdim=True) / live.sum()
+        out = centred * torch.rsqrt(variance + self.eps) * self.weight
+        return out if self.bias is None else out + self.bias
+
+    def original_norm(self) -> nn.LayerNorm:
+        """The norm this one stands for, with the same parameter objects."""
+        norm = nn.LayerNorm(self.normalized_shape, eps=self.eps, bias=self.bias is not None, device="meta")
+        return _with_parameters(norm, self)
+
+
+class LiveGroupNorm(nn.Module):
+    """Group norm whose statistics leave dead channels out; takes over the parameters of the original."""
+
+    live: Tensor
+
+    def __init__(self, norm: nn.GroupNorm, live: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.num_groups, self.num_channels = norm.num_groups, norm.num_channels
+        self.register_buffer("live", live, persistent=False)
+        self.training = norm.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, channels, ..)` to the same shape."""
+        batch, rest = x.shape[0], x.shape[2:]
+        grouped = x.reshape(batch, self.num_groups, self.num_channels // self.num_groups, -1)
+        live = self.live.to(x.dtype).view(1, self.num_groups, -1, 1)
+        count = live.sum(2, keepdim=True) * grouped.shape[-1]
+        centred = (grouped - (grouped * live).sum((2, 3), keepdim=True) / count) * live
+        variance = centred.square().sum((2, 3), keepdim=True) / count
+        out = (centred * torch.rsqrt(variance + self.eps)).reshape(batch, self.num_channels, *rest)
+        shape = (1, self.num_channels, *[1] * len(rest))
+        return out * self.weight.view(shape) + self.bias.view(shape)
+
+    def original_norm(self) -> nn.GroupNorm:
+        """The norm this one stands for, with the same parameter objects."""
+        return _with_parameters(nn.GroupNorm(self.num_groups, self.num_channels, eps=self.eps, device="meta"), self)
+
+
+def live_norm(norm: nn.Module, live: Tensor) -> nn.Module:
+    """The live-statistics twin of `norm`; `live` is boolean over its units."""
+    match norm:
+        case nn.LayerNorm():
+            return LiveLayerNorm(norm, live)
+        case nn.GroupNorm():
+            return LiveGroupNorm(norm, live)
+        case _:
+            raise UnsupportedError(
+                f"{type(norm).__name__} has no twin with live statistics. Allowed are LayerNorm and GroupNorm; "
+                "freeze the group that it normalises."
+            )
+
+
+def _with_parameters(norm: N, twin: LiveLayerNorm | LiveGroupNorm) -> N:
+    norm.weight, norm.bias = twin.weight, twin.bias
+    norm.training = twin.training
+    return norm

@@ -1,0 +1,53 @@
+"""`shrink`: physically smaller tensors, the network that ships."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from secateur.apply.masking import is_masked, unmask_
+from secateur.apply.verify import verify as verify_plan
+from secateur.core.plan import PruningPlan
+from secateur.graph.cut import cut_
+
+
+def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Module:
+    """A smaller copy of `model` that computes what `mask(model, plan)` computes.
+
+    Structured plans cut tensors; unstructured ones (single weights) bake zeros in, since no dense tensor can be smaller.
+
+    Args:
+        model: a network of the traced structure, dense or masked (by the same plan); it is not touched.
+        plan: what stays.
+        verify: check masked = shrunk on random weights and inputs in float64 before anything is handed over.
+
+    Returns:
+        A copy of the same class and attribute paths, without masks, hooks or parametrisations of ours.
+
+    Raises:
+        IncompatibleError: the plan was made for another structure.
+        VerificationError: masked and shrunk networks would differ.
+    """
+    small = copy.deepcopy(model)
+    if is_masked(small):
+        unmask_(small)
+    plan.check_fits(small)
+    if plan.is_structured:
+        if verify:
+            verify_plan(small, plan)
+        cut_(small, plan.graph, plan.kept)
+        return small
+    parameters = dict(small.named_parameters())
+    for name, keep in plan.masks().items():
+        parameters[name].data.mul_(keep.to(parameters[name]))
+    return small
+
+
+def shrink_(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """Cut `model` in place, unchecked, and return it; for callers who have verified the plan, or load a saved network."""
+    if is_masked(model):
+        unmask_(model)
+    plan.check_fits(model)
+    cut_(model, plan.graph, plan.kept)
+    return model

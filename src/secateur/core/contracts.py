@@ -1,0 +1,259 @@
+"""Every plug-in contract on one screen. A plug-in is a frozen dataclass of hyper-parameters with one or two methods.
+
+Register it with the decorator of its folder (`@criterion("taylor")`) in its own file. Other packages do the same and
+name their module under the entry-point group `secateur.<kind>`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from torch import Tensor, nn
+
+from secateur.core.budget import Budget
+from secateur.core.evidence import Evidence
+from secateur.core.groups import ChannelGraph, Group
+from secateur.core.paper import Paper
+from secateur.core.scores import Scope, Scores
+
+if TYPE_CHECKING:
+    from secateur.core.plan import PruningPlan
+
+#: One batch of a user's data: `(inputs, target)`; inputs are a tensor, a tuple of arguments or a dict of keyword arguments.
+Batch = tuple[Any, Any]
+#: Data that can be walked through more than once: a list of batches, a DataLoader, …
+Batches = Iterable[Batch]
+#: `(output of the model, target) -> scalar`
+Loss = Callable[[Any, Any], Tensor]
+#: `(model) -> figures by name`, higher is better, or one such figure.
+Quality = Callable[[nn.Module], "float | Mapping[str, float]"]
+#: `(what is being done, steps done, steps in all)`; called often, must be cheap.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Promises of a criterion; each one switches a contract test on.
+
+    Attributes:
+        scale: what happens to the scores when one group's weights are multiplied by c > 0.
+        rescale_invariant: multiplying a layer by c and dividing the next one by c around a ReLU changes nothing.
+        zero_is_least: a unit whose tensors are all zero gets the lowest score.
+        permutation_equivariant: permuting units permutes scores.
+        data_free: needs no batches.
+        comparable: the widest scope in which scores may be ranked.
+    """
+
+    scale: Literal["equivariant", "invariant", "none"] = "none"
+    rescale_invariant: bool = False
+    zero_is_least: bool = True
+    permutation_equivariant: bool = True
+    data_free: bool = True
+    comparable: Scope = Scope.GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a collector sees of one batch, after the forward pass (and the backward pass, where one is asked for).
+
+    Attributes:
+        gradients: parameter name to the gradient of the batch's mean loss; empty unless a collector wants it.
+        samples: examples in the batch.
+    """
+
+    gradients: Mapping[str, Tensor]
+    samples: int
+
+
+class Collector(ABC):
+    """Gathers one quantity; the only mutable plug-in, and it lives only inside `collect`."""
+
+    wants_gradients: ClassVar[bool] = False
+    wants_data: ClassVar[bool] = True
+
+    @abstractmethod
+    def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
+        """Look at `model`, register hooks; leaving the context removes them."""
+
+    @abstractmethod
+    def update(self, step: Step) -> None:
+        """Take in one batch."""
+
+    @abstractmethod
+    def result(self) -> Mapping[str, Tensor]:
+        """The quantity by tensor name, detached."""
+
+    @staticmethod
+    @abstractmethod
+    def merge(a: Mapping[str, Tensor], b: Mapping[str, Tensor], na: int, nb: int) -> Mapping[str, Tensor]:
+        """The result for the examples of both, given how many each saw."""
+
+
+class Criterion(ABC):
+    """Says how much each unit matters. It sees evidence, never the model."""
+
+    paper: ClassVar[Paper | None] = None
+    needs: ClassVar[tuple[type[Collector], ...]] = ()
+    traits: ClassVar[Traits] = Traits()
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class ElementCriterion(Criterion):
+    """Scores every entry of a tensor, and so works with every granularity."""
+
+    @abstractmethod
+    def saliency(self, tensor: str, evidence: Evidence) -> Tensor:
+        """Score of every entry of `tensor`, in its shape; non-negative and additive over entries."""
+
+
+class UnitCriterion(Criterion):
+    """Scores whole units of a group; meets structured granularities only."""
+
+    @abstractmethod
+    def score(self, group: Group, evidence: Evidence) -> Tensor:
+        """Score of every unit, `(group.units,)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a granularity ranks within: a group of channels, or one weight tensor.
+
+    Attributes:
+        name: group or tensor name.
+        units: how many units it holds.
+        tensors: the tensors whose saliencies decide about its units.
+        group: the channel group, for structured granularities.
+    """
+
+    name: str
+    units: int
+    tensors: tuple[str, ...]
+    group: Group | None = None
+
+
+class Granularity(ABC):
+    """Says what one unit is."""
+
+    structured: ClassVar[bool]
+
+    @abstractmethod
+    def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
+        """Everything that may be ranked and removed."""
+
+    @abstractmethod
+    def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:
+        """Entry saliencies of `block.tensors` to unit scores `(block.units,)`; ones are counted."""
+
+    @abstractmethod
+    def expand(self, graph: ChannelGraph, block: Block, keep: Tensor) -> Mapping[str, Tensor]:
+        """`keep` `(block.units,)` to boolean masks in the shape of each parameter that it silences."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class Allocation(ABC):
+    """Says how many units each block keeps."""
+
+    @abstractmethod
+    def counts(self, scores: Scores, limits: Limits) -> Mapping[str, int]:
+        """Units to keep by block name; `limits` knows what a choice costs and which widths are allowed."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class Limits(ABC):
+    """What an allocation may know of budget and structure, without seeing either."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Mapping[str, int]:
+        """Units of every block that may be cut, in order of execution."""
+
+    @abstractmethod
+    def round(self, block: str, wanted: float) -> int:
+        """The allowed number of units nearest to `wanted` from below, never less than the minimum."""
+
+    @abstractmethod
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Whether these numbers of kept units meet the budget."""
+
+    @abstractmethod
+    def next_up(self, block: str, count: int) -> int:
+        """The next allowed number of units above `count`, or `count` if there is none."""
+
+
+class Schedule(ABC):
+    """Says how the kept fraction moves in time."""
+
+    paper: ClassVar[Paper | None] = None
+
+    @property
+    @abstractmethod
+    def rounds(self) -> int:
+        """How many times to prune."""
+
+    @abstractmethod
+    def keep(self, t: float, final: float) -> float:
+        """Kept fraction at time `t` in [0, 1]; `keep(1, final) == final`, never rising."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class Regularizer(ABC):
+    """Says what training is charged for."""
+
+    paper: ClassVar[Paper | None] = None
+
+    def attach(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
+        """Add what the penalty needs to `model`; leaving the context restores it. By default nothing."""
+        return nullcontext()
+
+    @abstractmethod
+    def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
+        """Scalar to add to the loss."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class Repair(ABC):
+    """Mends what is kept after a cut."""
+
+    paper: ClassVar[Paper | None] = None
+    needs: ClassVar[tuple[type[Collector], ...]] = ()
+
+    @abstractmethod
+    def repair_(self, student: nn.Module, dense: nn.Module, plan: PruningPlan, known: Known) -> None:
+        """Change `student` (masked by `plan`) in place, given the `dense` network that it came from."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a repair may know: evidence about the dense network, and batches."""
+
+    evidence: Evidence
+    batches: Batches

@@ -1,0 +1,215 @@
+"""The channel graph as data: which entries of which tensors must be kept or cut together, and what they cost.
+
+Everything here speaks of tensors by qualified name, never by module object, so a graph made on one copy of a model
+holds for every model of the same structure, in another process, or from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Role(StrEnum):
+    """What a dim of a tensor does with the units of a group."""
+
+    PRODUCES = "produces"  # the dim along which a weight makes units: filters of a convolution
+    SCALES = "scales"  # multiplies each unit: gamma of a batch norm
+    SHIFTS = "shifts"  # is added to each unit: a bias, beta of a batch norm
+    CONSUMES = "consumes"  # the dim over which a weight sums units: input channels of the next layer
+    TRACKS = "tracks"  # a buffer that follows the units: running statistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """Where the units of a group live in one tensor.
+
+    Attributes:
+        tensor: qualified name of a parameter or buffer.
+        dim: the dim of that tensor.
+        role: what the tensor does with the units.
+        index: long `(units, k)`, the entries of `dim` owned by each unit; every unit owns the same number k.
+    """
+
+    tensor: str
+    dim: int
+    role: Role
+    index: Tensor
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Slot)
+            and (self.tensor, self.dim, self.role) == (other.tensor, other.dim, other.role)
+            and torch.equal(self.index, other.index)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.tensor, self.dim, self.role, self.index.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The length of one dim as an exact function of group widths: `fixed + sum(k * width(group))`."""
+
+    fixed: int
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def size(self, widths: Mapping[str, int]) -> int:
+        """Length at the given widths; a group that `widths` does not name counts as nothing, so name them all."""
+        return self.fixed + sum(k * widths[name] for name, k in self.terms)
+
+    def times(self, factor: int) -> Axis:
+        """The axis `factor` times as long."""
+        return Axis(self.fixed * factor, tuple((name, k * factor) for name, k in self.terms))
+
+    def over(self, divisor: int) -> Axis:
+        """The axis `divisor` times as short; every part must divide."""
+        return Axis(self.fixed // divisor, tuple((name, k // divisor) for name, k in self.terms))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Units that must be cut together.
+
+    Attributes:
+        name: name of its first producer; stable from run to run.
+        units: how many there are.
+        slots: every place where they live.
+        multiple: a kept width must divide by this.
+        minimum: the smallest width that may be kept.
+        exact: False where a normalisation reduces over the units, so that masking must swap in live statistics.
+        pinned: why the group may not be cut; empty if it may.
+    """
+
+    name: str
+    units: int
+    slots: tuple[Slot, ...]
+    multiple: int = 1
+    minimum: int = 1
+    exact: bool = True
+    pinned: str = ""
+
+    def slots_with(self, *roles: Role) -> tuple[Slot, ...]:
+        """The slots that play one of `roles`."""
+        return tuple(s for s in self.slots if s.role in roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator that multiplies and adds; `macs = prod(loop sizes)`."""
+
+    name: str
+    module: str
+    weight: str
+    loops: tuple[Axis, ...]
+
+    def macs(self, widths: Mapping[str, int]) -> int:
+        """Multiply-accumulates of one forward pass on the example inputs."""
+        return prod(a.size(widths) for a in self.loops)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorAxes:
+    """A parameter or buffer, with each dim as a function of group widths.
+
+    Attributes:
+        axes: one per dim.
+        buffer: True for a buffer, False for a parameter.
+        aliases: other names under which the same storage is registered (tied weights).
+    """
+
+    axes: tuple[Axis, ...]
+    buffer: bool
+    aliases: tuple[str, ...] = ()
+
+    def numel(self, widths: Mapping[str, int]) -> int:
+        """Number of elements at the given widths."""
+        return prod(a.size(widths) for a in self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An integer that a module keeps and that must follow a cut: `out_channels`, `num_features`, `head_dim`, …
+
+    Attributes:
+        module: qualified module name.
+        name: attribute name.
+        axis: its value as a function of group widths.
+        item: position inside a tuple attribute (`normalized_shape`), or None for a plain integer.
+    """
+
+    module: str
+    name: str
+    axis: Axis
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGraph:
+    """What the structure of a model allows.
+
+    Attributes:
+        groups: every group of units by name, in order of execution, cuttable and pinned.
+        tensors: every parameter and buffer by name.
+        ops: the operators that cost multiply-accumulates.
+        attributes: integers on modules that follow a cut.
+        live_norms: modules whose statistics reduce over cuttable units; masking swaps in live statistics.
+        fingerprint: hash of tensor names and shapes; checked before any plan is applied.
+        unknown: operators without a rule and how often each was met.
+        inputs: shapes and ranges of the example inputs, enough to make others like them (`Example.from_spec`).
+    """
+
+    groups: Mapping[str, Group]
+    tensors: Mapping[str, TensorAxes]
+    ops: tuple[Op, ...]
+    attributes: tuple[Attribute, ...]
+    live_norms: tuple[str, ...]
+    fingerprint: str
+    unknown: Mapping[str, int]
+    inputs: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def cuttable(self) -> dict[str, Group]:
+        """The groups that may be cut."""
+        return {name: g for name, g in self.groups.items() if not g.pinned}
+
+    @property
+    def full(self) -> dict[str, int]:
+        """The width of every group before any cut."""
+        return {name: g.units for name, g in self.groups.items()}
+
+    def widths(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
+        """The width of every group under `kept` (group name to boolean units); a group not named keeps all."""
+        return self.full | {name: int(keep.sum()) for name, keep in kept.items()}
+
+    def dim_keeps(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+        """For every tensor touched by a cut: dim to boolean vector over the entries of that dim, True = stays."""
+        keeps: dict[str, dict[int, Tensor]] = {}
+        for name, keep in kept.items():
+            if bool(keep.all()):
+                continue
+            for slot in self.groups[name].slots:
+                size = self.tensors[slot.tensor].axes[slot.dim].size(self.full)
+                by_dim = keeps.setdefault(slot.tensor, {})
+                vector = by_dim.setdefault(slot.dim, torch.ones(size, dtype=torch.bool))
+                vector[slot.index[~keep].flatten()] = False
+        return keeps
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Hash of the names and shapes of all parameters and buffers; equal for models of the same structure."""
+    named = {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
+    return fingerprint_of(named.items())
+
+
+def fingerprint_of(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> str:
+    """Hash of `(name, shape)` pairs, independent of their order."""
+    text = "\n".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in sorted(shapes))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

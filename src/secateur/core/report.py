@@ -1,0 +1,107 @@
+"""Measurements and the report: what a network costs, before and after, and how that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Time of one forward pass, and all that such a figure depends on.
+
+    Attributes:
+        runtime: "torch" or "onnxruntime".
+        p50: median milliseconds.
+        p90: 90th percentile, milliseconds.
+        device: "cpu".
+        threads: threads the runtime may use.
+        batch: first dim of the first example tensor.
+        repeats: timed passes.
+    """
+
+    runtime: str
+    p50: float
+    p90: float
+    device: str
+    threads: int
+    batch: int
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one network costs and how good it is.
+
+    Attributes:
+        macs: multiply-accumulates of one forward pass on the example inputs.
+        params: parameters (tied weights once).
+        nonzeros: parameters that are not zero.
+        bytes: size of the network as a safetensors file.
+        latency: one entry per runtime.
+        quality: figures by name, higher is better ("top1": 0.991).
+    """
+
+    macs: int
+    params: int
+    nonzeros: int
+    bytes: int
+    latency: tuple[Latency, ...] = ()
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How many units of one group there were and are; `pinned` says why it may not be cut."""
+
+    group: str
+    before: int
+    after: int
+    pinned: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionReport:
+    """The result of a compression.
+
+    Attributes:
+        before: the dense network.
+        after: the shrunk network.
+        widths: every group of units.
+        budget: what was asked for, in words.
+        reached: fraction of the budget's unit that remains.
+        equivalence: largest relative difference between masked and shrunk outputs that was observed.
+        plan_digest: hash of the plan.
+        recipe: the recipe as text.
+        papers: what to cite.
+        unknown_ops: operators without a rule.
+        environment: versions, processor, threads.
+        controls: other networks measured for comparison, by name.
+        schema: version of this record.
+    """
+
+    before: Measurement
+    after: Measurement
+    widths: tuple[Width, ...]
+    budget: str
+    reached: float
+    equivalence: float
+    plan_digest: str
+    recipe: str
+    papers: tuple[str, ...] = ()
+    unknown_ops: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    controls: Mapping[str, Measurement] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def compression_ratio(self) -> float:
+        """Parameters before over non-zero parameters after."""
+        return self.before.params / max(self.after.nonzeros, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,9 @@
+"""Model and data in, evidence out; one file per quantity."""
+
+from secateur.evidence.base import COLLECTORS
+from secateur.evidence.collect import collect, cross_entropy
+from secateur.evidence.input_mean import InputMean
+from secateur.evidence.squared_gradient import SquaredGradient
+from secateur.evidence.weight import Weight
+
+__all__ = ["COLLECTORS", "InputMean", "SquaredGradient", "Weight", "collect", "cross_entropy"]

@@ -1,0 +1,75 @@
+"""Channels: filters of a convolution, neurons of a linear layer, with all that must go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from secateur.core.contracts import Block, Granularity
+from secateur.core.groups import ChannelGraph, Group, Role, Slot
+from secateur.granularity.base import granularity
+
+
+@granularity("channel")
+@dataclass(frozen=True, kw_only=True)
+class Channel(Granularity):
+    """Whole channels, with every filter, scale, bias and consumer entry that belongs to them.
+
+    Attributes:
+        over: which entries count towards a unit's score: "produces" (its filters only, as Li 2017) or "all" (every
+            parameter of the group, as DepGraph).
+
+    Shapes: saliencies in the shape of their tensors -> scores `(units,)`, a sum over entries.
+    """
+
+    over: Literal["produces", "all"] = "produces"
+    structured: ClassVar[bool] = True
+
+    def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
+        """One block per group that may be cut."""
+        return [
+            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g)
+            for g in graph.cuttable.values()
+        ]
+
+    def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the entries that each unit owns."""
+        assert block.group is not None
+        total = torch.zeros(block.units, dtype=torch.float64)
+        for slot in block.group.slots:
+            if slot.tensor in saliency and slot.role in self._roles(block.group):
+                values = saliency[slot.tensor].movedim(slot.dim, 0)
+                per_entry = values.reshape(len(values), -1).sum(1, dtype=torch.float64)
+                total += per_entry[slot.index].sum(1)
+        return total
+
+    def expand(self, graph: ChannelGraph, block: Block, keep: Tensor) -> Mapping[str, Tensor]:
+        """Every parameter entry of a unit that goes is silenced, producers and consumers alike."""
+        masks: dict[str, Tensor] = {}
+        for name, by_dim in graph.dim_keeps({block.name: keep}).items():
+            axes = graph.tensors[name]
+            if axes.buffer:
+                continue
+            mask = torch.ones([a.size(graph.full) for a in axes.axes], dtype=torch.bool)
+            for dim, stays in by_dim.items():
+                mask &= stays.view([-1 if d == dim else 1 for d in range(mask.ndim)])
+            masks[name] = mask
+        return masks
+
+    @classmethod
+    def examples(cls) -> list[Channel]:
+        """Both ways of counting."""
+        return [cls(), cls(over="all")]
+
+    def _roles(self, group: Group) -> tuple[Role, ...]:
+        scored = (Role.PRODUCES, Role.SCALES, Role.SHIFTS, Role.CONSUMES)
+        # A group that nothing produces (a bare parameter, say) is scored by all that it has.
+        return (Role.PRODUCES,) if self.over == "produces" and group.slots_with(Role.PRODUCES) else scored
+
+    def _slots(self, group: Group, graph: ChannelGraph) -> list[Slot]:
+        slots = group.slots_with(*self._roles(group))
+        return [s for s in slots if not graph.tensors[s.tensor].buffer]

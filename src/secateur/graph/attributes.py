@@ -1,0 +1,81 @@
+"""Integers that standard modules keep beside their tensors, as functions of widths: one line per kind of module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from secateur.core.groups import Attribute, Axis, TensorAxes
+
+Found = Iterator[tuple[str, Axis, int | None]]
+
+
+def standard_attributes(model: nn.Module, tensors: Mapping[str, TensorAxes]) -> tuple[Attribute, ...]:
+    """The integers of all standard modules in `model` that would change in some cut."""
+    found = []
+    for name, module in model.named_modules():
+        reader = next((r for kind, r in _READERS if isinstance(module, kind)), None)
+        own = {leaf: tensors.get(f"{name}.{leaf}" if name else leaf) for leaf in ("weight", "running_mean")}
+        if reader is None or all(axes is None for axes in own.values()):
+            continue
+        for attribute, axis, item in reader(module, {k: v for k, v in own.items() if v is not None}):
+            if axis.terms:
+                found.append(Attribute(name, attribute, axis, item))
+    return tuple(found)
+
+
+def _convolution(module: Any, own: Mapping[str, TensorAxes]) -> Found:
+    first, second = own["weight"].axes[:2]
+    depthwise = module.groups > 1 and module.groups == module.in_channels
+    groups = first.over(1 if module.transposed else module.out_channels // module.groups) if depthwise else Axis(module.groups)
+    if depthwise:
+        yield "groups", groups, None
+    if module.transposed:
+        yield "in_channels", first, None
+        yield "out_channels", groups if depthwise else second.times(module.groups), None
+    else:
+        yield "in_channels", groups if depthwise else second.times(module.groups), None
+        yield "out_channels", first, None
+
+
+def _linear(_: Any, own: Mapping[str, TensorAxes]) -> Found:
+    yield "out_features", own["weight"].axes[0], None
+    yield "in_features", own["weight"].axes[1], None
+
+
+def _batch_norm(_: Any, own: Mapping[str, TensorAxes]) -> Found:
+    yield "num_features", next(iter(own.values())).axes[0], None
+
+
+def _layer_norm(module: Any, own: Mapping[str, TensorAxes]) -> Found:
+    for item in range(len(module.normalized_shape)):
+        yield "normalized_shape", own["weight"].axes[item], item
+
+
+def _group_norm(module: Any, own: Mapping[str, TensorAxes]) -> Found:
+    yield "num_channels", own["weight"].axes[0], None
+    if module.num_groups == module.num_channels:
+        yield "num_groups", own["weight"].axes[0], None
+
+
+def _embedding(_: Any, own: Mapping[str, TensorAxes]) -> Found:
+    yield "num_embeddings", own["weight"].axes[0], None
+    yield "embedding_dim", own["weight"].axes[1], None
+
+
+def _prelu(module: Any, own: Mapping[str, TensorAxes]) -> Found:
+    if module.num_parameters > 1:
+        yield "num_parameters", own["weight"].axes[0], None
+
+
+_READERS: tuple[tuple[Any, Callable[[Any, Mapping[str, TensorAxes]], Found]], ...] = (
+    (nn.modules.conv._ConvNd, _convolution),  # noqa: SLF001  the common base of all convolutions
+    (nn.Linear, _linear),
+    (nn.modules.batchnorm._NormBase, _batch_norm),  # noqa: SLF001  batch and instance norm
+    (nn.LayerNorm, _layer_norm),
+    (nn.GroupNorm, _group_norm),
+    (nn.Embedding, _embedding),
+    (nn.PReLU, _prelu),
+)

@@ -1,0 +1,53 @@
+"""The one function that makes tensors smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from secateur.core.groups import Attribute, ChannelGraph
+
+
+def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> None:
+    """Remove from every tensor of `model` the entries of units that are not kept, and refresh its integers.
+
+    Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
+
+    Args:
+        model: changed in place.
+        graph: where the units live.
+        kept: group name to boolean `(units,)`; groups not named keep all.
+    """
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    with torch.no_grad():
+        for name, by_dim in graph.dim_keeps(kept).items():
+            tensor = tensors[name]
+            index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
+            if tensor.grad is not None:
+                grad, tensor.grad = _select(tensor.grad, index), None
+                tensor.data = _select(tensor.data, index)
+                tensor.grad = grad
+            else:
+                tensor.data = _select(tensor.data, index)
+    refresh_(model, graph.attributes, graph.widths(kept))
+
+
+def refresh_(model: nn.Module, attributes: Iterable[Attribute], widths: Mapping[str, int]) -> None:
+    """Set the integers that modules keep to what they are at `widths`."""
+    for attribute in attributes:
+        module = model.get_submodule(attribute.module)
+        size = attribute.axis.size(widths)
+        if attribute.item is not None:
+            old = getattr(module, attribute.name)
+            items = [size if i == attribute.item else v for i, v in enumerate(old)]
+            setattr(module, attribute.name, items if isinstance(old, list) else tuple(items))
+        else:
+            setattr(module, attribute.name, size)
+
+
+def _select(tensor: Tensor, index: Mapping[int, Tensor]) -> Tensor:
+    for dim, entries in index.items():
+        tensor = tensor.index_select(dim, entries)
+    return tensor

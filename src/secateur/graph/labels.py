@@ -1,0 +1,153 @@
+"""Labels: who owns the entries of a tensor's dims.
+
+Every entry of every dim of every parameter and buffer is an *atom*, a number from 1 on. A label vector along a dim of
+any tensor says which atom each entry lives and dies with; 0 says that the entry may not be cut. Operators join atoms
+that must be cut together, or pin them. Components of joined atoms are the units that may be removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from secateur.core.groups import Role
+
+#: Who wins where one dim plays several parts (a tied embedding both produces and consumes).
+_PRECEDENCE = (Role.TRACKS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What is known of one tensor during propagation.
+
+    Attributes:
+        labels: per dim a long vector of atoms, or None where nothing may be cut.
+        silent: per dim, whether the entries of a dead unit are exactly zero once its parameters are masked to zero.
+        static: whether the tensor depends on parameters and constants only, not on the inputs.
+    """
+
+    labels: tuple[Tensor | None, ...]
+    silent: tuple[bool, ...]
+    static: bool = False
+
+    @classmethod
+    def free(cls, dims: int) -> State:
+        """A tensor of which nothing may be cut."""
+        return cls((None,) * dims, (False,) * dims)
+
+
+@dataclass(slots=True)
+class Atoms:
+    """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays."""
+
+    count: int = 1
+    edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    pins: list[tuple[Tensor, str]] = field(default_factory=list)
+    roles: list[tuple[Tensor, Role]] = field(default_factory=list)
+    live: list[tuple[Tensor, str]] = field(default_factory=list)
+
+    def new(self, size: int) -> Tensor:
+        """Fresh atoms for one dim."""
+        self.count += size
+        return torch.arange(self.count - size, self.count)
+
+    def join(self, a: Tensor | None, b: Tensor | None, why: str) -> Tensor | None:
+        """Say that entries of `a` and `b` live and die together; where one may not be cut, neither may the other."""
+        if a is None or b is None:
+            self.pin(a if b is None else b, why)
+            return None
+        both = (a > 0) & (b > 0)
+        self.pin(a[(a > 0) & ~both], why)
+        self.pin(b[(b > 0) & ~both], why)
+        if a is not b:
+            self.edges.append((a[both], b[both]))
+        return torch.where(both, a, torch.zeros_like(a))
+
+    def pin(self, a: Tensor | None, why: str) -> None:
+        """Say that entries labelled `a` may not be cut. An empty reason marks dims that nobody would cut anyway."""
+        if a is not None and a.numel():
+            self.pins.append((a.reshape(-1), why))
+
+    def play(self, a: Tensor | None, role: Role) -> None:
+        """Say what part a parameter's dim plays."""
+        if a is not None:
+            self.roles.append((a, role))
+
+    def components(self) -> Tensor:
+        """For every atom the smallest atom it is joined with; `(count,)`, by hooking and pointer jumping."""
+        root = torch.arange(self.count)
+        if not self.edges:
+            return root
+        a, b = (torch.cat(side) for side in zip(*self.edges, strict=True))
+        while True:
+            low = torch.minimum(root[a], root[b])
+            hooked = root.clone()
+            for end in (a, b):
+                hooked.scatter_reduce_(0, root[end], low, "amin")
+                hooked.scatter_reduce_(0, end, low, "amin")
+            hooked = hooked[hooked]
+            if torch.equal(hooked, root):
+                return root
+            root = hooked
+
+    def role_of(self) -> Tensor:
+        """For every atom the index into `_PRECEDENCE` of its strongest role; -1 where it plays none."""
+        part = torch.full((self.count,), -1)
+        for atoms, role in self.roles:
+            real = atoms[atoms > 0]
+            part[real] = part[real].clamp_min(_PRECEDENCE.index(role))
+        return part
+
+
+def strongest(parts: Tensor) -> Role:
+    """The role of a dim, given the parts its atoms play; a dim that plays none merely tracks."""
+    best = int(parts.max()) if parts.numel() else -1
+    return _PRECEDENCE[max(best, 0)]
+
+
+def separate(atoms: Atoms, moved: Tensor) -> tuple[int, Tensor] | None:
+    """Read one label vector off a label tensor that an operator has moved around.
+
+    Args:
+        atoms: where joins are written to.
+        moved: labels of one input dim, after the operator, in the shape of the output.
+
+    Returns:
+        The output dim that now carries the labels, and the vector along it; None where nothing varies. Where the
+        labels vary along several dims (a channel dim viewed as heads x positions), the dim that leaves the most units
+        carries them, the last one among equals, and they are joined along the others.
+    """
+    dims = []
+    for dim in range(moved.ndim):
+        first = moved.narrow(dim, 0, 1)
+        if moved.shape[dim] > 1 and not torch.equal(first.expand_as(moved), moved):
+            dims.append(dim)
+        else:
+            moved = first
+    if not dims:
+        atoms.pin(moved[moved > 0], "a single unit was picked out by its position")
+        return None
+    if len(dims) == 1:
+        return dims[0], moved.reshape(-1)
+    dim = max(dims, key=lambda d: (_classes(moved, d), d))
+    rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
+    fixed = (rows == 0).any(0)
+    atoms.pin(rows[:, fixed][rows[:, fixed] > 0], "shares a position with an entry that may not be cut")
+    atoms.edges.append((rows[1:, ~fixed].reshape(-1), rows[:1, ~fixed].expand_as(rows[1:, ~fixed]).reshape(-1)))
+    return dim, torch.where(fixed, torch.zeros_like(rows[0]), rows[0])
+
+
+def _classes(moved: Tensor, dim: int) -> int:
+    """How many independent units remain if `dim` carries the labels and all others are joined."""
+    rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
+    trial = Atoms(count=int(moved.max()) + 1)
+    trial.edges.append((rows[1:].reshape(-1), rows[:1].expand_as(rows[1:]).reshape(-1)))
+    return int(trial.components()[rows[0]].unique().numel())
+
+
+def first_labelled(vectors: Sequence[Tensor | None]) -> Tensor | None:
+    """The first vector that is not None."""
+    return next((v for v in vectors if v is not None), None)

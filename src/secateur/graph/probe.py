@@ -1,0 +1,190 @@
+"""Cut a copy for trial and watch every operator: sizes that do not follow a cut are mended or their groups pinned.
+
+Half of all models keep sizes as integers (`head_dim`, split sizes, …), which no analysis of operators can see. So the
+graph's own prediction of every shape is compared with what a really cut copy does. Where they part, an integer of the
+module at fault that equals the old size is made to follow; if none explains it, the groups concerned are pinned.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from secateur.core.example import Example
+from secateur.core.groups import Attribute, Axis, ChannelGraph
+from secateur.core.rng import generator
+from secateur.graph.cut import cut_
+from secateur.graph.propagate import Propagation
+from secateur.graph.record import Call, Recording, Ref, record
+from secateur.graph.solve import Solution, build, solve
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Where a cut copy first did something else than predicted.
+
+    Attributes:
+        number: index of the operator call in the recording.
+        module: the module whose forward was running.
+        what: the finding, in words.
+    """
+
+    number: int
+    module: str
+    what: str
+
+
+def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mapping[str, object]) -> ChannelGraph:
+    """The graph of `model`, with integers mended and groups pinned until a randomly cut copy does as predicted."""
+    mended: list[Attribute] = []
+    while True:
+        solution = solve(walk)
+        graph = build(model, walk, solution, inputs)
+        known = {(a.module, a.name, a.item) for a in graph.attributes}
+        graph = replace(graph, attributes=graph.attributes + tuple(a for a in mended if (a.module, a.name, a.item) not in known))
+        kept = trial_widths(graph)
+        fault = find_fault(model, walk.recording, solution, graph, kept, example, walk)
+        if fault is None:
+            return graph
+        repaired = _mend(model, walk, solution, graph, kept, example, fault, [a.name for a in mended])
+        if repaired is not None:
+            mended = [a for a in mended if (a.module, a.name, a.item) != (repaired.module, repaired.name, repaired.item)]
+            mended.append(repaired)
+        else:
+            mended = [a for a in mended if a.module != fault.module]
+            _pin(walk, solution, fault)
+
+
+def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
+    """A random choice of 40 to 80 % of the units of every group that may be cut, different from group to group."""
+    kept = {}
+    for name, group in graph.cuttable.items():
+        rng = generator(0, "trial", name)
+        share = 0.4 + 0.4 * float(torch.rand(1, generator=rng))
+        count = min(group.units - 1, max(1, round(share * group.units)))
+        keep = torch.zeros(group.units, dtype=torch.bool)
+        keep[torch.randperm(group.units, generator=rng)[: max(count, 1)]] = True
+        kept[name] = keep
+    return kept
+
+
+def find_fault(
+    model: nn.Module,
+    recording: Recording,
+    solution: Solution,
+    graph: ChannelGraph,
+    kept: Mapping[str, Tensor],
+    example: Example,
+    walk: Propagation,
+) -> Fault | None:
+    """Run a cut copy and compare operator by operator with the prediction."""
+    trial = copy.deepcopy(model)
+    cut_(trial, graph, kept)
+    seen = record(trial, example)
+    for number, (before, now) in enumerate(zip(recording.calls, seen.calls, strict=False)):
+        what = _differs(before, now, walk.labels[number], solution, kept)
+        if what:
+            return Fault(number, before.module, what)
+    if seen.failure is not None:
+        number = min(len(seen.calls), len(recording.calls) - 1)
+        return Fault(number, seen.failure[1], f"the forward pass fails after a cut ({_first_line(seen.failure[0])})")
+    if len(seen.calls) != len(recording.calls):
+        number = min(len(seen.calls), len(recording.calls)) - 1
+        return Fault(number, recording.calls[number].module, "the forward pass takes another path after a cut")
+    return None
+
+
+def _differs(
+    before: Call, now: Call, labels: list[tuple[Tensor | None, ...]], solution: Solution, kept: Mapping[str, Tensor]
+) -> str:
+    if before.name != now.name:
+        return f"calls {now.name} instead of {before.name} after a cut"
+    if before.scalars() != now.scalars():
+        return f"computes the number {before.scalars()} from a width (it becomes {now.scalars()})"
+    old = [x for x in before.outputs if isinstance(x, Ref)]
+    new = [x for x in now.outputs if isinstance(x, Ref)]
+    for a, b, by_dim in zip(old, new, labels, strict=True):
+        wanted = tuple(solution.kept(v, s, kept) for v, s in zip(by_dim, a.shape, strict=True))
+        if wanted != b.shape:
+            return f"gives {list(b.shape)} instead of {list(wanted)} after a cut"
+    return ""
+
+
+def _mend(
+    model: nn.Module,
+    walk: Propagation,
+    solution: Solution,
+    graph: ChannelGraph,
+    kept: Mapping[str, Tensor],
+    example: Example,
+    fault: Fault,
+    proven: list[str],
+) -> Attribute | None:
+    """An integer attribute which, made to follow a width, lets the trial get past the fault."""
+    candidates = sorted(_candidates(model, walk, solution, fault), key=lambda a: a.name not in proven)
+    for attribute in candidates:
+        old = tuple(a for a in graph.attributes if (a.module, a.name, a.item) != (attribute.module, attribute.name, attribute.item))
+        tried = replace(graph, attributes=(*old, attribute))
+        next_fault = find_fault(model, walk.recording, solution, tried, kept, example, walk)
+        if next_fault is None or next_fault.number > fault.number:
+            return attribute
+    return None
+
+
+def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[Attribute]:
+    """Integers of the module at fault (or a module around it) that equal a size which ought to have changed."""
+    axes: dict[int, Axis] = {}
+    for number in (fault.number, fault.number - 1):
+        outputs = [x for x in walk.recording.calls[number].outputs if isinstance(x, Ref)]
+        for ref, by_dim in zip(outputs, walk.labels[number], strict=True):
+            for size, labels in zip(ref.shape, by_dim, strict=True):
+                axis = solution.axis(labels, size)
+                if axis is not None and axis.terms:
+                    axes.setdefault(size, axis)
+    for name in (fault.module, fault.module.rpartition(".")[0]):
+        for attribute, value in vars(model.get_submodule(name)).items():
+            if isinstance(value, int) and not isinstance(value, bool) and value in axes:
+                yield Attribute(name, attribute, axes[value])
+            elif isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
+                for item, v in enumerate(value):
+                    if v in axes:
+                        yield Attribute(name, attribute, axes[v], item)
+
+
+def _pin(walk: Propagation, solution: Solution, fault: Fault) -> None:
+    """Pin every group that the operator at fault touches; if it touches none, those of the nearest call before."""
+    names = list(solution.groups)
+    for number in range(fault.number, -1, -1):
+        call = walk.recording.calls[number]
+        why = f"{fault.what}: operator {call.name.replace('::', '.')} at {fault.module or 'the top module'}"
+        touched = [v for by_dim in walk.labels[number] for v in by_dim if v is not None]
+        for ref in call.refs():
+            touched += [v for v in _labels_before(walk, ref, number) if v is not None]
+        free = [v for v in touched if any(n >= 0 and not solution.groups[names[n]].pinned for n in solution.group_of[v].tolist())]
+        if free:
+            for labels in free:
+                walk.atoms.pin(labels, why)
+            return
+    for own in walk.owned.values():
+        for v in own:
+            walk.atoms.pin(v, fault.what)
+
+
+def _labels_before(walk: Propagation, ref: Ref, number: int) -> tuple[Tensor | None, ...]:
+    """Labels of a tensor as it stood when call `number` read it."""
+    for earlier in range(number - 1, -1, -1):
+        outputs = [x for x in walk.recording.calls[earlier].outputs if isinstance(x, Ref)]
+        for out, labels in zip(outputs, walk.labels[earlier], strict=True):
+            if out.key == ref.key:
+                return labels
+    name = walk.recording.names.get(ref.key)
+    return walk.owned[name] if name else ()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:120] if text else type(error).__name__

@@ -1,0 +1,121 @@
+"""Walk through a recording, call by call, and let the rules join, pin and label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+
+from secateur.graph.labels import Atoms, State
+from secateur.graph.record import Call, Recording, Ref
+from secateur.graph.rules.base import RULES, Booking, Rule, Site
+from secateur.graph.rules.pointwise import pointwise
+
+
+@dataclass(slots=True)
+class Propagation:
+    """What is known after the walk.
+
+    Attributes:
+        recording: what the walk went through.
+        atoms: joins, pins and roles.
+        owned: parameter or buffer name to its own atoms, one vector per dim (None for dims of one entry).
+        bookings: multiply-accumulates.
+        labels: per call, the label vectors of each tensor output, as they were when it came out.
+        unknown: operators without a rule, counted.
+        first_use: tensor name to the index of the first call that used it.
+    """
+
+    recording: Recording
+    atoms: Atoms
+    owned: dict[str, tuple[Tensor | None, ...]]
+    bookings: list[Booking] = field(default_factory=list)
+    labels: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    first_use: dict[str, int] = field(default_factory=dict)
+
+
+def propagate(model: nn.Module, recording: Recording) -> Propagation:
+    """Label every tensor of the recording."""
+    atoms = Atoms()
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    parameters = {name for name, _ in model.named_parameters()}
+    owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
+    walk = Propagation(recording, atoms, owned)
+    states = {
+        key: State(owned[name], (name in parameters,) * len(owned[name]), static=True)
+        for key, name in recording.names.items()
+    }
+    modules = dict(model.named_modules())
+    for number, call in enumerate(recording.calls):
+        for ref in call.refs():
+            if ref.key in recording.names:
+                walk.first_use.setdefault(recording.names[ref.key], number)
+        _step(walk, call, states, modules)
+    for ref in recording.outputs:
+        for labels in states.get(ref.key, State.free(0)).labels:
+            atoms.pin(labels, "is an output of the model")
+    for name in set(owned) - set(walk.first_use):
+        for labels in owned[name]:
+            atoms.pin(labels, "is not used in the traced forward pass")
+    return walk
+
+
+def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
+    site = Site(call, walk.atoms, states, modules, walk.bookings)
+    found = rule_for(call)
+    if found is not None:
+        result = found(site)
+        made = [result] if isinstance(result, State) else list(result)
+    else:
+        made = _unknown(walk, site)
+    refs = [x for x in call.outputs if isinstance(x, Ref)]
+    for ref, state in zip(refs, made, strict=True):
+        if call.mutates:
+            _warn_aliases(walk.recording, states, ref, state)
+        if ref.key not in walk.recording.names or call.mutates:
+            states[ref.key] = state
+    walk.labels.append([s.labels for s in made])
+
+
+def rule_for(call: Call) -> Rule | None:
+    """The rule of an operator: its own, or the elementwise one if torch says that it is elementwise."""
+    if call.name in RULES:
+        return RULES[call.name]
+    return pointwise if _is_pointwise(call.func) else None
+
+
+def _is_pointwise(func: OpOverload) -> bool:
+    if torch.Tag.pointwise in func.tags:
+        return True
+    namespace, _, name = str(func._schema.name).partition("::")  # noqa: SLF001  torch offers no public name
+    if not name.endswith("_") or name.endswith("__"):
+        return False
+    packet = getattr(getattr(torch.ops, namespace), name[:-1], None)
+    overloads = [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
+    return any(torch.Tag.pointwise in o.tags for o in overloads)
+
+
+def _unknown(walk: Propagation, site: Site) -> list[State]:
+    """No rule: nothing that the operator touches may be cut. Factories touch nothing and are no cause for alarm."""
+    touched = [site.state_of(r) for r in site.call.refs()]
+    if any(labels is not None for s in touched for labels in s.labels):
+        walk.unknown[site.call.name.replace("::", ".")] += 1
+    for state in touched:
+        site.pin_all(state, "there is no rule for it")
+    return [State.free(len(shape)) for shape in site.output_shapes]
+
+
+def _warn_aliases(recording: Recording, states: dict[int, State], ref: Ref, new: State) -> None:
+    """After a write that leaves dead units non-zero, no view of the same memory may count on zeros."""
+    old = states.get(ref.key)
+    if old is None or all(n or not o for n, o in zip(new.silent, old.silent, strict=True)):
+        return
+    home = recording.storage[ref.key]
+    for key, state in states.items():
+        if recording.storage.get(key) == home:
+            states[key] = replace(state, silent=(False,) * len(state.silent))

@@ -1,0 +1,187 @@
+"""Run a model once and write down every tensor operator: what it was called with, what came out, who called it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from secateur.core.errors import TraceError
+from secateur.core.example import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands for a tensor in recorded arguments: `key` tells tensors apart, in-place results keep their key."""
+
+    key: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One operator call.
+
+    Attributes:
+        func: the ATen operator.
+        bound: arguments by schema name; tensors replaced by `Ref`.
+        outputs: results, tensors replaced by `Ref`, flattened.
+        module: qualified name of the module whose forward made the call.
+    """
+
+    func: OpOverload
+    bound: dict[str, Any]
+    outputs: tuple[Any, ...]
+    module: str
+
+    @property
+    def name(self) -> str:
+        """Schema name without the in-place underscore: `aten::relu_` and `aten::relu` are one operator."""
+        name = str(self.func._schema.name)  # noqa: SLF001  torch offers no public name
+        return name.removesuffix("_") if self.func._schema.is_mutable and not name.endswith("__") else name  # noqa: SLF001
+
+    @property
+    def mutates(self) -> bool:
+        """Whether the operator writes into one of its arguments."""
+        return bool(self.func._schema.is_mutable)  # noqa: SLF001
+
+    def refs(self) -> list[Ref]:
+        """All tensor arguments."""
+        return [x for x in tree_leaves(self.bound) if isinstance(x, Ref)]
+
+    def scalars(self) -> list[float]:
+        """All floating-point arguments; they must not change when widths do."""
+        return [x for x in tree_leaves(self.bound) if isinstance(x, float)]
+
+
+@dataclass(slots=True)
+class Recording:
+    """Everything one forward pass did.
+
+    Attributes:
+        calls: operator calls in order.
+        names: key of a tensor to the parameter or buffer name.
+        outputs: the tensors that the model returned.
+        storage: key to an identity of its memory, so that aliases are known.
+        failure: what went wrong, and in which module, if the pass did not finish.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    outputs: list[Ref] = field(default_factory=list)
+    storage: dict[int, int] = field(default_factory=dict)
+    failure: tuple[Exception, str] | None = None
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self, model: nn.Module, recording: Recording, stack: list[str]) -> None:
+        super().__init__()
+        self.recording = recording
+        self.stack = stack
+        self.keys: dict[int, int] = {}
+        self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
+        self.places: dict[tuple[Any, ...], int] = {}
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            ref = self.ref(tensor)
+            self.recording.names.setdefault(ref.key, name)
+            self.places[_place(tensor)] = ref.key
+
+    def ref(self, tensor: Tensor) -> Ref:
+        key = self.keys.get(id(tensor))
+        if key is None:
+            # `.data` and friends hand out a new object for the same memory: it is still the same parameter.
+            key = self.places.get(_place(tensor), len(self.alive))
+            self.keys[id(tensor)] = key
+            self.alive.append(tensor)
+            self.recording.storage[key] = tensor.untyped_storage()._cdata  # noqa: SLF001  an address, not data
+        return Ref(key, tuple(tensor.shape))
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+
+        def hide(x: Any) -> Any:
+            return self.ref(x) if isinstance(x, Tensor) else x
+
+        names = [a.name for a in func._schema.arguments]  # noqa: SLF001
+        bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
+        out = func(*args, **kwargs)
+        outputs = tuple(hide(x) for x in tree_leaves(out))
+        self.recording.calls.append(Call(func, bound, outputs, self.stack[-1] if self.stack else ""))
+        return out
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    storage = tensor.untyped_storage()._cdata  # noqa: SLF001
+    return storage, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+
+
+@contextmanager
+def plain_operators() -> Iterator[None]:
+    """Switch off fused attention and fast paths, which would hide operators; everything is put back on leaving."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def record(model: nn.Module, example: Example) -> Recording:
+    """Run `model` (a copy that may be used up) and write down what happens; a failing pass is recorded as `failure`."""
+    recording, stack = Recording(), [""]
+    handles = []
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
+        handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
+    recorder = _Recorder(model, recording, stack)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), recorder:
+            output = example.call(model)
+        recording.outputs = [recorder.ref(x) for x in _tensors_in(output)]
+    except Exception as error:  # noqa: BLE001  whatever the user's forward raises is the finding
+        recording.failure = (error, stack[-1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return recording
+
+
+def _pop(stack: list[str]) -> None:
+    stack.pop()
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """A deep copy in eval mode.
+
+    Raises:
+        TraceError: the model cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model).eval()
+    except (RuntimeError, TypeError) as error:
+        raise TraceError(
+            f"the model cannot be copied ({error}). Secateur works on copies; remove what cannot be copied, "
+            "for instance non-leaf tensors kept as attributes."
+        ) from error
+
+
+def _tensors_in(output: Any) -> list[Tensor]:
+    """Tensors anywhere in a model's output: tuples, dicts, dataclass-like objects."""
+    leaves = tree_leaves(output)
+    found = [x for x in leaves if isinstance(x, Tensor)]
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor) and hasattr(leaf, "__dict__"):
+            found += [x for x in tree_leaves(vars(leaf)) if isinstance(x, Tensor)]
+    return found

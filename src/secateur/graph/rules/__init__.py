@@ -1,0 +1,30 @@
+"""One file per operator family: how its axes relate. Importing this package registers all rules."""
+
+from secateur.graph.rules import (
+    contraction,
+    conv,
+    embedding,
+    joining,
+    movement,
+    norm,
+    pointwise,
+    pooling,
+    reduction,
+)
+from secateur.graph.rules.base import RULES, Rule, Site, rule
+
+__all__ = [
+    "RULES",
+    "Rule",
+    "Site",
+    "contraction",
+    "conv",
+    "embedding",
+    "joining",
+    "movement",
+    "norm",
+    "pointwise",
+    "pooling",
+    "reduction",
+    "rule",
+]

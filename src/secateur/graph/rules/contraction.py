@@ -1,0 +1,81 @@
+"""Matrix products: the contracted dims share their units, the outer dims pass on."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from secateur.core.groups import Role
+from secateur.graph.labels import State
+from secateur.graph.rules.base import Site, length, rule
+
+
+def product(site: Site, left: str, right: str, bias: str = "") -> State:
+    """`left (.., n, k) @ right (.., k, m) [+ bias]`, with equal leading dims; output `(.., n, m)`."""
+    a, b = site.state(left), site.state(right)
+    assert a is not None and b is not None
+    batch = len(a.labels) - 2
+    leads = [_lead(site, a, b, d) for d in range(batch)]
+    site.contract(a, batch + 1, b, batch)
+    site.play(a, batch, Role.PRODUCES)
+    site.play(b, batch + 1, Role.PRODUCES)
+    _count(site, left, right, [*leads, a.labels[batch]], b)
+    state = State(
+        (*leads, a.labels[batch], b.labels[batch + 1]),
+        (*(a.silent[d] or b.silent[d] for d in range(batch)), a.silent[batch], b.silent[batch + 1]),
+        static=a.static and b.static,
+    )
+    return add_bias(site, state, bias)
+
+
+def add_bias(site: Site, state: State, bias: str) -> State:
+    """`state + bias`, where the bias, if there is one, is aligned to the last dims and may be broadcast."""
+    extra = site.state(bias) if bias else None
+    if extra is None:
+        return state
+    labels, silent = list(state.labels), list(state.silent)
+    shape, ndim = site.shape(bias), len(state.labels)
+    for d in range(ndim):
+        own = d - (ndim - len(extra.labels))
+        if own >= 0 and shape[own] > 1:
+            labels[d] = site.join(labels[d], extra.labels[own])
+            site.play(extra, own, Role.SHIFTS)
+            silent[d] = silent[d] and extra.silent[own]
+        else:
+            silent[d] = False
+    return State(tuple(labels), tuple(silent), state.static and extra.static)
+
+
+def _lead(site: Site, a: State, b: State, dim: int) -> Tensor | None:
+    """A batch dim: entry i of one side meets entry i of the other, as in an elementwise product."""
+    for side in (a, b):
+        site.play(side, dim, Role.PRODUCES)
+    return site.join(a.labels[dim], b.labels[dim])
+
+
+def _count(site: Site, left: str, right: str, outer: list[Tensor | None], b: State) -> None:
+    a_shape, b_shape = site.shape(left), site.shape(right)
+    pairs = [length(a_shape, d, labels) for d, labels in enumerate(outer)]
+    pairs += [length(b_shape, len(b_shape) - 2 + d, b.labels[len(b_shape) - 2 + d]) for d in (0, 1)]
+    constant = 1
+    for factor, _ in pairs:
+        constant *= factor
+    weight = right if b.static else left
+    site.book(constant, *(labels for _, labels in pairs), weight=weight)
+
+
+@rule("aten::mm", "aten::bmm")
+def mm(site: Site) -> State:
+    """`self @ mat2`."""
+    return product(site, "self", "mat2")
+
+
+@rule("aten::addmm")
+def addmm(site: Site) -> State:
+    """`self + mat1 @ mat2`."""
+    return product(site, "mat1", "mat2", bias="self")
+
+
+@rule("aten::baddbmm")
+def baddbmm(site: Site) -> State:
+    """`self + batch1 @ batch2`."""
+    return product(site, "batch1", "batch2", bias="self")

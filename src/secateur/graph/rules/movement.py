@@ -1,0 +1,162 @@
+"""Data movement needs no arithmetic of axes: run the very same operator on the labels and read them off again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from secateur.graph.labels import State, separate
+from secateur.graph.rules.base import Site, rule
+
+
+def move(site: Site, name: str = "self") -> list[State]:
+    """States of all outputs of a call that only moves the entries of tensor `name` about."""
+    state = site.state(name)
+    assert state is not None
+    labels: list[list[Tensor | None]] = [[None] * len(s) for s in site.output_shapes]
+    silent = [[False] * len(s) for s in site.output_shapes]
+    for dim, vector in enumerate(state.labels):
+        if vector is None:
+            continue
+        for out, moved in enumerate(_run(site, name, vector, dim)):
+            found = separate(site.atoms, moved)
+            if found is None:
+                continue
+            at, new = found
+            if labels[out][at] is not None:
+                site.pin(labels[out][at], "two cuttable dims were merged into one")
+                site.pin(new, "two cuttable dims were merged into one")
+                labels[out][at] = None
+                continue
+            labels[out][at], silent[out][at] = new, state.silent[dim]
+    return [State(tuple(a), tuple(s), state.static) for a, s in zip(labels, silent, strict=True)]
+
+
+def _run(site: Site, name: str, vector: Tensor, dim: int) -> list[Tensor]:
+    shape = site.shape(name)
+    spread = vector.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape)
+    if site.call.name in ("aten::view", "aten::_unsafe_view", "aten::reshape"):
+        return [spread.reshape(site.output_shapes[0])]  # labels are spread without copies, which view would refuse
+    arguments: dict[str, Any] = {**site.call.bound, name: spread}
+    return [x for x in tree_leaves(site.call.func(**arguments)) if isinstance(x, Tensor)]
+
+
+@rule(
+    "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
+    "aten::expand", "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
+    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::repeat", "aten::movedim",
+)  # fmt: skip
+def whole(site: Site) -> list[State]:
+    """Operators whose literal arguments name dims and sizes, never single entries."""
+    return move(site)
+
+
+@rule("aten::constant_pad_nd")
+def pad(site: Site) -> list[State]:
+    """New entries are zeros, which belong to nobody and stay."""
+    value = site.call.bound.get("value", 0)
+    states = move(site)
+    return states if value in (0, 0.0, None) else [State(s.labels, (False,) * len(s.labels), s.static) for s in states]
+
+
+@rule("aten::reflection_pad1d", "aten::reflection_pad2d", "aten::replication_pad1d", "aten::replication_pad2d")
+def edge_pad(site: Site) -> list[State]:
+    """Copies entries over the border: the padded dims are spatial."""
+    return _literal(site, range(-len(site.literal("padding")) // 2, 0))
+
+
+@rule("aten::slice")
+def slice_(site: Site) -> list[State]:
+    """A slice that looks like one of several equal chunks couples the chunks; any other names entries by position."""
+    state, dim = site.state("self"), int(site.literal("dim", 0))
+    assert state is not None
+    size, out = site.shape("self")[dim], site.output_shapes[0][dim]
+    labels = state.labels[dim]
+    if labels is None or out == size:
+        return move(site)
+    start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
+    if int(site.literal("step", 1)) == 1 and size % out == 0 and start % out == 0:
+        couple(site, labels, size // out)
+        return move(site)
+    return _literal(site, (dim,))
+
+
+@rule("aten::split", "aten::split_with_sizes", "aten::chunk")
+def split(site: Site) -> list[State]:
+    """Equal pieces lose the same positions, so that they stay equal; unequal sizes are literals."""
+    state, dim = site.state("self"), int(site.literal("dim", 0))
+    assert state is not None
+    sizes = {s[dim] for s in site.output_shapes}
+    if len(sizes) > 1:
+        return _literal(site, (dim,))
+    couple(site, state.labels[dim], len(site.output_shapes))
+    return move(site)
+
+
+def couple(site: Site, labels: Tensor | None, pieces: int) -> None:
+    """Entry k of every piece goes together."""
+    if labels is not None:
+        rows = labels.view(pieces, -1)
+        for row in rows[1:]:
+            site.join(row, rows[0])
+
+
+@rule("aten::select", "aten::unbind", "aten::roll", "aten::narrow", "aten::index_select", "aten::gather", "aten::unfold")
+def by_position(site: Site) -> list[State]:
+    """Entries are named by position along `dim` (or `dims`), which a cut would shift: that dim may not be cut."""
+    dims = site.literal("dim", site.literal("dims", site.literal("dimension", 0)))
+    return _literal(site, dims if isinstance(dims, list | tuple) else (dims,))
+
+
+@rule("aten::index")
+def index(site: Site) -> list[State]:
+    """Advanced indexing names entries of the indexed dims by number; the other dims move along."""
+    return _literal(site, [d for d, i in enumerate(site.literal("indices")) if i is not None], real=True)
+
+
+def _literal(site: Site, dims: Any, real: bool = False) -> list[State]:
+    """Pin `dims`, then move the rest."""
+    state = site.state("self")
+    assert state is not None
+    labels = list(state.labels)
+    for d in dims:
+        site.pin(labels[d], "names entries by position")
+        labels[d] = None
+    key = site.call.bound["self"].key
+    site.states[key], kept = State(tuple(labels), state.silent, state.static), state
+    try:
+        if real and any(v is not None for v in labels):
+            return _index_rest(site, labels)
+        return move(site)
+    finally:
+        site.states[key] = kept
+
+
+def _index_rest(site: Site, labels: list[Tensor | None]) -> list[State]:
+    """Move the unindexed dims of an advanced-indexing call; index values do not matter, only their shapes."""
+    shape = site.shape("self")
+    indices = [None if i is None else torch.zeros(i.shape, dtype=torch.long) for i in site.literal("indices")]
+    out: list[Tensor | None] = [None] * len(site.output_shapes[0])
+    for dim, vector in enumerate(labels):
+        if vector is not None:
+            spread = vector.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape)
+            at, new = separate(site.atoms, torch.ops.aten.index(spread, indices)) or (0, None)
+            out[at] = new
+    state = site.state("self")
+    assert state is not None
+    return [State(tuple(out), tuple(v is not None and all(state.silent) for v in out), state.static)]
+
+
+@rule("aten::glu")
+def glu(site: Site) -> list[State]:
+    """Gated linear unit: the first half times the sigmoid of the second; entry k of both halves goes together."""
+    state = site.state("self")
+    assert state is not None
+    dim = int(site.literal("dim", -1)) % len(state.labels)
+    couple(site, state.labels[dim], 2)
+    half = site.output_shapes[0][dim]
+    labels = tuple(v[:half] if d == dim and v is not None else v for d, v in enumerate(state.labels))
+    return [State(labels, state.silent, state.static)]

@@ -1,0 +1,96 @@
+"""Normalisations: batch norm works unit by unit; layer and group norm reduce over units and need live statistics."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from secateur.core.groups import Role
+from secateur.graph.labels import State
+from secateur.graph.rules.base import Site, rule
+
+
+def _affine(site: Site, labels: Tensor | None, weight: str = "weight", bias: str = "bias") -> tuple[Tensor | None, bool]:
+    """Join 1-D gamma and beta to the units they act on; returns the units, and whether dead ones come out as zero."""
+    w, b = site.state(weight), site.state(bias)
+    for state, role in ((w, Role.SCALES), (b, Role.SHIFTS)):
+        if state is not None:
+            labels = site.join(labels, state.labels[0])
+            site.play(state, 0, role)
+    return labels, w is not None and w.silent[0] and (b is None or b.silent[0])
+
+
+def _free(site: Site) -> list[State]:
+    """States of the further outputs (saved statistics), which nobody prunes by."""
+    return [State.free(len(shape)) for shape in site.output_shapes[1:]]
+
+
+@rule(
+    "aten::native_batch_norm",
+    "aten::_native_batch_norm_legit",
+    "aten::_native_batch_norm_legit_no_training",
+    "aten::cudnn_batch_norm",
+)
+def batch_norm(site: Site) -> list[State]:
+    """Every channel on its own: input `(B, C, ..)`; weight, bias and running statistics `(C,)`."""
+    x = site.state("input")
+    assert x is not None
+    labels = x.labels[1]
+    for name in ("running_mean", "running_var"):
+        tracked = site.state(name)
+        if tracked is not None:
+            labels = site.join(labels, tracked.labels[0])
+            site.play(tracked, 0, Role.TRACKS)
+    labels, silent = _affine(site, labels)
+    for d in (0, *range(2, len(x.labels))):
+        site.pin(x.labels[d], "normalises over it")
+    rest = len(x.labels) - 2
+    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_free(site)]
+
+
+@rule("aten::native_layer_norm")
+def layer_norm(site: Site) -> list[State]:
+    """Statistics over the last dims; cutting one of them needs live statistics in the masked network."""
+    x = site.state("input")
+    assert x is not None
+    first = len(x.labels) - len(site.literal("normalized_shape"))
+    labels, silent = list(x.labels), [False] * len(x.labels)
+    if first == len(x.labels) - 1 and x.labels[-1] is not None:
+        labels[-1], silent[-1] = _affine(site, x.labels[-1])
+        _live(site, x.labels[-1], nn.LayerNorm)
+    else:
+        for d in range(first, len(x.labels)):
+            site.pin(x.labels[d], "normalises over it")
+            for name in ("weight", "bias"):
+                state = site.state(name)
+                if state is not None:
+                    site.pin(state.labels[d - first], "normalises over it")
+            labels[d] = None
+    return [State(tuple(labels), tuple(silent)), *_free(site)]
+
+
+@rule("aten::native_group_norm")
+def group_norm(site: Site) -> list[State]:
+    """Statistics over the channels of each group; groups keep their number and all lose the same positions."""
+    x = site.state("input")
+    assert x is not None
+    groups = int(site.literal("group"))
+    labels, silent = _affine(site, x.labels[1])
+    if labels is not None and groups < len(labels):
+        rows = labels.view(groups, -1)
+        for row in rows[1:]:
+            site.join(row, rows[0])
+        _live(site, labels, nn.GroupNorm)
+    for d in (0, *range(2, len(x.labels))):
+        site.pin(x.labels[d], "normalises over it")
+    rest = len(x.labels) - 2
+    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_free(site)]
+
+
+def _live(site: Site, labels: Tensor | None, kind: type[nn.Module]) -> None:
+    """Remember that `labels` need live statistics in this module, or pin them where no known module holds the norm."""
+    if labels is None:
+        return
+    if type(site.module) is kind and getattr(site.module, "weight", None) is not None:
+        site.atoms.live.append((labels, site.call.module))
+    else:
+        site.pin(labels, f"normalises over it, and not in an nn.{kind.__name__} with weights, whose statistics can be masked")

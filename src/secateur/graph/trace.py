@@ -1,0 +1,58 @@
+"""`trace`: model and example inputs in, channel graph out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from secateur.core.errors import TraceError
+from secateur.core.example import Example
+from secateur.core.groups import ChannelGraph
+from secateur.graph.probe import settle
+from secateur.graph.propagate import propagate
+from secateur.graph.record import private_copy, record
+
+
+def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
+    """Find out which channels of `model` must go together, which may not be cut, and why.
+
+    The model is copied, run once in eval mode on the example inputs, and every operator is looked at. Then a randomly
+    cut copy is run to see whether all sizes follow; what does not is pinned. `model` itself is not touched.
+
+    Args:
+        model: any module whose forward runs on the example inputs.
+        example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+
+    Returns:
+        The channel graph, as plain data.
+
+    Raises:
+        TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite.
+    """
+    example = Example.of(example_inputs)
+    _check_finite(model)
+    private = private_copy(model)
+    recording = record(private, example)
+    if recording.failure is not None:
+        error, where = recording.failure
+        shapes = [list(t.shape) for t in example.tensors()]
+        raise TraceError(
+            f"the model fails on the example inputs (tensors of shape {shapes}) in "
+            f"{where or 'its forward'}: {type(error).__name__}: {error}. "
+            "Pass example_inputs that model(...) accepts in eval mode."
+        ) from error
+    if not recording.outputs:
+        raise TraceError("the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass.")
+    fresh = private_copy(model)  # the first copy may have been changed by its own forward
+    return settle(fresh, propagate(private, recording), example, example.spec())
+
+
+def _check_finite(model: nn.Module) -> None:
+    bad = [n for n, p in [*model.named_parameters(), *model.named_buffers()] if p.is_floating_point() and not bool(torch.isfinite(p).all())]
+    if bad:
+        raise TraceError(
+            f"{len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. "
+            "Scores of such a model mean nothing; load sound weights first."
+        )

@@ -1,0 +1,42 @@
+"""L1 on normalisation scales: training itself decides which channels to switch off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from secateur.core.contracts import Regularizer
+from secateur.core.groups import ChannelGraph, Role
+from secateur.core.paper import Paper
+from secateur.regularizers.base import regularizer
+
+
+@regularizer("bn_l1")
+@dataclass(frozen=True, kw_only=True)
+class BNL1(Regularizer):
+    """Absolute values of the normalisation scales of all groups that may be cut.
+
+    Paper:   Liu et al., *Learning Efficient Convolutional Networks through Network Slimming*, ICCV 2017, Eq. 1.
+             arXiv:1708.06519
+    Formula: R = strength * sum |gamma|
+    Cost:    O(channels) per step
+    Differs: scales of groups that may not be cut are not charged
+
+    Attributes:
+        strength: lambda; the paper uses 1e-4 for VGG and 1e-5 for ResNet and DenseNet.
+    """
+
+    strength: float = 1e-4
+    paper: ClassVar[Paper | None] = Paper("liu2017")
+
+    def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
+        """The charge, differentiable."""
+        scales = {s.tensor for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES)}
+        parameters = dict(model.named_parameters())
+        total = torch.zeros((), device=next(iter(parameters.values())).device)
+        for name in sorted(scales & set(parameters)):
+            total = total + parameters[name].abs().sum()
+        return self.strength * total

@@ -1,0 +1,8 @@
+"""How the kept fraction moves in time."""
+
+from secateur.schedules.base import SCHEDULES
+from secateur.schedules.cubic import Cubic
+from secateur.schedules.geometric import Geometric
+from secateur.schedules.one_shot import OneShot
+
+__all__ = ["SCHEDULES", "Cubic", "Geometric", "OneShot"]

@@ -27,11 +27,13 @@ class State:
         labels: per dim a long vector of atoms, or None where nothing may be cut.
         silent: per dim, whether the entries of a dead unit are exactly zero once its parameters are masked to zero.
         static: whether the tensor depends on parameters and constants only, not on the inputs.
+        source: the parameter whose entries it holds, if it is one, moved about or not.
     """
 
     labels: tuple[Tensor | None, ...]
     silent: tuple[bool, ...]
     static: bool = False
+    source: str = ""
 
     @classmethod
     def free(cls, dims: int) -> State:

@@ -47,7 +47,7 @@ def propagate(model: nn.Module, recording: Recording) -> Propagation:
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
     walk = Propagation(recording, atoms, owned)
     states = {
-        key: State(owned[name], (name in parameters,) * len(owned[name]), static=True)
+        key: State(owned[name], (name in parameters,) * len(owned[name]), static=True, source=name)
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())

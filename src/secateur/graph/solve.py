@@ -103,9 +103,8 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         )
     ops = []
     for b in walk.bookings:
-        weight = walk.recording.names.get(b.weight, "") if b.weight is not None else ""
         loops = [solution.axis(v, len(v)) or Axis(len(v)) for v in b.loops]
-        ops.append(Op(b.name, b.module, weight, (Axis(b.constant), *loops)))
+        ops.append(Op(b.name, b.module, b.weight, (Axis(b.constant), *loops)))
     cuttable = {g.name for g in solution.groups.values() if not g.pinned}
     live = {
         m for labels, m in walk.atoms.live if _names(solution, labels) & cuttable

@@ -23,7 +23,7 @@ class Booking:
 
     name: str
     module: str
-    weight: int | None
+    weight: str
     constant: int
     loops: tuple[Tensor, ...]
 
@@ -112,14 +112,13 @@ class Site:
             for labels in (a.labels[a_dim], b.labels[b_dim]):
                 self.pin(labels, "a dead unit would still count in a sum over activations")
 
-    def book(self, constant: int, *loops: Tensor | None, weight: str = "") -> None:
+    def book(self, constant: int, *loops: Tensor | None, weight: State) -> None:
         """Count multiply-accumulates: `constant` times the kept length of each loop; None loops belong in `constant`."""
-        ref = self.call.bound.get(weight)
         self.bookings.append(
             Booking(
                 self.call.name.removeprefix("aten::"),
                 self.call.module,
-                ref.key if isinstance(ref, Ref) else None,
+                weight.source,
                 constant,
                 tuple(v for v in loops if v is not None),
             )

@@ -18,7 +18,7 @@ def product(site: Site, left: str, right: str, bias: str = "") -> State:
     site.contract(a, batch + 1, b, batch)
     site.play(a, batch, Role.PRODUCES)
     site.play(b, batch + 1, Role.PRODUCES)
-    _count(site, left, right, [*leads, a.labels[batch]], b)
+    _count(site, left, right, [*leads, a.labels[batch]], a, b)
     state = State(
         (*leads, a.labels[batch], b.labels[batch + 1]),
         (*(a.silent[d] or b.silent[d] for d in range(batch)), a.silent[batch], b.silent[batch + 1]),
@@ -52,15 +52,14 @@ def _lead(site: Site, a: State, b: State, dim: int) -> Tensor | None:
     return site.join(a.labels[dim], b.labels[dim])
 
 
-def _count(site: Site, left: str, right: str, outer: list[Tensor | None], b: State) -> None:
+def _count(site: Site, left: str, right: str, outer: list[Tensor | None], a: State, b: State) -> None:
     a_shape, b_shape = site.shape(left), site.shape(right)
     pairs = [length(a_shape, d, labels) for d, labels in enumerate(outer)]
     pairs += [length(b_shape, len(b_shape) - 2 + d, b.labels[len(b_shape) - 2 + d]) for d in (0, 1)]
     constant = 1
     for factor, _ in pairs:
         constant *= factor
-    weight = right if b.static else left
-    site.book(constant, *(labels for _, labels in pairs), weight=weight)
+    site.book(constant, *(labels for _, labels in pairs), weight=b if b.static else a)
 
 
 @rule("aten::mm", "aten::bmm")

@@ -26,7 +26,7 @@ def convolution(site: Site) -> State:
         made = _plain(site, x, w, transposed)
     else:
         made = _grouped(site, x, w, groups, transposed)
-    _count(site, x, w, groups, transposed, made)
+    _count(site, w, groups, transposed)
     spatial = len(site.output_shapes[0]) - 2
     state = State((x.labels[0], made, *[None] * spatial), (False, True, *[False] * spatial), static=x.static and w.static)
     silent = w.silent[0] if groups > 1 else w.silent[1 if transposed else 0]
@@ -77,13 +77,13 @@ def _couple(site: Site, labels: Tensor | None, groups: int) -> None:
             site.join(row, rows[0])
 
 
-def _count(site: Site, x: State, w: State, groups: int, transposed: bool, made: Tensor | None) -> None:
+def _count(site: Site, w: State, groups: int, transposed: bool) -> None:
     shape = site.shape("weight")
     places = site.shape("input")[2:] if transposed else site.output_shapes[0][2:]
     constant = site.shape("input")[0] * prod(places) * prod(shape[2:])
     depthwise = groups > 1 and (w.labels[1] is None or shape[1] == 1)
     dims = (0,) if depthwise else (0, 1)
     pairs = [length(shape, d, w.labels[d]) for d in dims]
-    site.book(constant * prod(c for c, _ in pairs), *(v for _, v in pairs), weight="weight")
+    site.book(constant * prod(c for c, _ in pairs), *(v for _, v in pairs), weight=w)
 
 

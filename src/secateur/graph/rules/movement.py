@@ -32,7 +32,7 @@ def move(site: Site, name: str = "self") -> list[State]:
                 labels[out][at] = None
                 continue
             labels[out][at], silent[out][at] = new, state.silent[dim]
-    return [State(tuple(a), tuple(s), state.static) for a, s in zip(labels, silent, strict=True)]
+    return [State(tuple(a), tuple(s), state.static, state.source) for a, s in zip(labels, silent, strict=True)]
 
 
 def _run(site: Site, name: str, vector: Tensor, dim: int) -> list[Tensor]:
@@ -126,7 +126,7 @@ def _literal(site: Site, dims: Any, real: bool = False) -> list[State]:
         site.pin(labels[d], "names entries by position")
         labels[d] = None
     key = site.call.bound["self"].key
-    site.states[key], kept = State(tuple(labels), state.silent, state.static), state
+    site.states[key], kept = State(tuple(labels), state.silent, state.static, state.source), state
     try:
         if real and any(v is not None for v in labels):
             return _index_rest(site, labels)

@@ -1,0 +1,65 @@
+"""Global: one ranking over the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from secateur.allocation.base import allocation, fill, largest_share
+from secateur.core.contracts import Allocation, Limits
+from secateur.core.errors import IncompatibleError
+from secateur.core.scores import Scope, Scores
+
+
+@allocation("global")
+@dataclass(frozen=True, kw_only=True)
+class Global(Allocation):
+    """Rank all units of all blocks together and keep the best, as many as fit the budget.
+
+    Attributes:
+        normalize: what makes scores of different blocks comparable: divide each block by its "mean" or "max", or "none"
+            where the criterion promises that they are comparable as they are.
+
+    Cost: about 50 evaluations of the budget, and one sort.
+    """
+
+    normalize: Literal["none", "mean", "max"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.normalize not in ("none", "mean", "max"):
+            raise IncompatibleError(f"normalize must be 'none', 'mean' or 'max', got {self.normalize!r}.")
+
+    def counts(self, scores: Scores, limits: Limits) -> Mapping[str, int]:
+        """Units to keep by block."""
+        if scores.comparable < Scope.GLOBAL and self.normalize == "none":
+            raise IncompatibleError(
+                f"scores of {scores.criterion} may be ranked within a block only, not over the network. "
+                'Use Global(normalize="mean"), or Uniform().'
+            )
+        ranked = {name: torch.sort(self._comparable(scores.values[name]), descending=True).values for name in limits.blocks}
+        every = torch.sort(torch.cat(list(ranked.values()))).values
+
+        def at(share: float) -> dict[str, int]:
+            lowest = every[min(int((1 - share) * len(every)), len(every) - 1)]
+            return {name: limits.round(name, int((values >= lowest).sum())) for name, values in ranked.items()}
+
+        def best_next(now: Mapping[str, int]) -> list[str]:
+            return sorted(now, key=lambda name: -float(ranked[name][min(now[name], len(ranked[name]) - 1)]))
+
+        return fill(largest_share(at, limits), limits, best_next)
+
+    def _comparable(self, values: Tensor) -> Tensor:
+        finite = values[torch.isfinite(values)]
+        if self.normalize == "none" or not finite.numel():
+            return values
+        size = finite.mean() if self.normalize == "mean" else finite.max()
+        return values / size.clamp_min(1e-30)
+
+    @classmethod
+    def examples(cls) -> list[Global]:
+        """Both normalisers."""
+        return [cls(normalize="mean"), cls(normalize="max")]

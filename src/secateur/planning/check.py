@@ -1,0 +1,19 @@
+"""May this criterion meet this granularity? Derived from the classes, no table."""
+
+from __future__ import annotations
+
+from secateur.core.contracts import Criterion, Granularity, UnitCriterion
+from secateur.core.errors import IncompatibleError
+
+
+def check(criterion: Criterion, granularity: Granularity) -> None:
+    """Raise if the two cannot meet.
+
+    Raises:
+        IncompatibleError: a criterion of whole units was asked about single weights.
+    """
+    if isinstance(criterion, UnitCriterion) and not granularity.structured:
+        raise IncompatibleError(
+            f"{criterion!r} scores whole channels and cannot rank the units of {granularity!r}. "
+            "Use it with Channel(), or choose an element criterion such as magnitude or taylor."
+        )

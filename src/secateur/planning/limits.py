@@ -1,0 +1,95 @@
+"""What an allocation may choose from: allowed widths, and whether a choice meets the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import lcm
+
+from secateur.core.budget import Budget
+from secateur.core.contracts import Block, Limits
+from secateur.core.groups import ChannelGraph
+from secateur.graph.cost import cost
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Limits):
+    """Allowed counts per block under one budget.
+
+    Attributes:
+        graph: the structure, for costs.
+        budget: what may remain.
+        free: the blocks that may be cut, by name.
+        frozen: blocks that keep everything, with their units.
+        ceiling: most units each free block may keep (fewer than it has after earlier rounds).
+        multiple: kept counts divide by this, unless a block keeps everything.
+    """
+
+    graph: ChannelGraph
+    budget: Budget
+    free: Mapping[str, Block]
+    frozen: Mapping[str, int]
+    ceiling: Mapping[str, int]
+    multiple: int = 1
+
+    @property
+    def blocks(self) -> Mapping[str, int]:
+        """Units by block."""
+        return {name: block.units for name, block in self.free.items()}
+
+    def round(self, block: str, wanted: float) -> int:
+        """The allowed count nearest to `wanted` from below, never less than the minimum."""
+        if wanted >= self.ceiling[block]:
+            return self.ceiling[block]
+        step = self._step(block)
+        return max(int(wanted + 1e-9) // step * step, self._minimum(block))
+
+    def next_up(self, block: str, count: int) -> int:
+        """The next allowed count above `count`."""
+        step = self._step(block)
+        return min(count // step * step + step, self.ceiling[block])
+
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Whether the cost at `counts` is within the budget."""
+        return self.spent(counts) <= self.budget.keep * self.whole * (1 + 1e-12)
+
+    def spent(self, counts: Mapping[str, int]) -> int:
+        """Cost at `counts`, in the budget's unit."""
+        everything = {**self.frozen, **counts}
+        if all(block.group is not None for block in self.free.values()):
+            return cost(self.graph, {n: c for n, c in everything.items() if n in self.graph.groups}).of(self.budget.of)
+        return self._sparse(everything)
+
+    @property
+    def whole(self) -> int:
+        """Cost of the dense network, in the budget's unit."""
+        return self.spent({name: block.units for name, block in self.free.items()})
+
+    @property
+    def least(self) -> dict[str, int]:
+        """The smallest allowed counts."""
+        return {name: self._minimum(name) for name in self.free}
+
+    def _sparse(self, counts: Mapping[str, int]) -> int:
+        """Cost with single weights removed: a multiply-accumulate counts if its weight is there."""
+        full = self.graph.full
+        if self.budget.of == "units":
+            return sum(counts.values())
+        if self.budget.of == "macs":
+            dense = {op.weight: self.graph.tensors[op.weight].numel(full) for op in self.graph.ops if op.weight in counts}
+            return sum(
+                op.macs(full) * counts[op.weight] // dense[op.weight] if op.weight in counts else op.macs(full)
+                for op in self.graph.ops
+            )
+        return cost(self.graph).of(self.budget.of) - sum(
+            self.graph.tensors[name].numel(full) - count for name, count in counts.items()
+        )
+
+    def _step(self, block: str) -> int:
+        group = self.free[block].group
+        return lcm(self.multiple, group.multiple if group else 1)
+
+    def _minimum(self, block: str) -> int:
+        step, group = self._step(block), self.free[block].group
+        minimum = max(1, group.minimum if group else 1)
+        return min(-(-minimum // step) * step, self.ceiling[block])

@@ -1,0 +1,151 @@
+"""`plan`: scores and a budget in, a decision out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from secateur.allocation import Uniform
+from secateur.core.budget import Budget
+from secateur.core.contracts import Allocation, Block
+from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
+from secateur.core.groups import ChannelGraph
+from secateur.core.plan import Provenance, PruningPlan
+from secateur.core.scores import Scores
+from secateur.planning.limits import Choices
+from secateur.planning.select import select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What a plan must respect beside the budget.
+
+    Attributes:
+        multiple: kept widths divide by this (16 suits processors with 512-bit registers), or stay whole.
+        frozen: patterns of block names (`stem.*`) that keep everything; each must match something.
+        only: patterns of block names that may be cut; all others keep everything. Empty: all may.
+        within: an earlier plan; what it removed stays removed.
+    """
+
+    multiple: int = 1
+    frozen: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    within: PruningPlan | None = None
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise IncompatibleError(f"multiple must be 1 or more, got multiple={self.multiple!r}. 8 or 16 suit most processors.")
+
+
+def plan(
+    graph: ChannelGraph,
+    scores: Scores,
+    budget: Budget,
+    allocation: Allocation | None = None,
+    *,
+    constraints: Constraints | None = None,
+    seed: int = 0,
+) -> PruningPlan:
+    """Decide which units stay.
+
+    Args:
+        graph: the structure.
+        scores: higher = keep.
+        budget: what may remain; met from below, as closely as whole units allow.
+        allocation: how many each block keeps; uniform by default.
+        constraints: multiples, frozen blocks, an earlier plan.
+        seed: written into the provenance.
+
+    Returns:
+        The plan; `plan.provenance.reached` is the fraction that it really keeps.
+
+    Raises:
+        UnsupportedError: nothing may be cut, with the reasons.
+        BudgetError: the budget is out of reach even if every block keeps its minimum.
+        UnknownNameError: a pattern matches no block.
+    """
+    rules = constraints or Constraints()
+    how = Uniform() if allocation is None else allocation
+    blocks = {b.name: b for b in scores.granularity.blocks(graph)}
+    _check_any(graph, blocks)
+    free = _free(blocks, rules)
+    ceiling = {n: rules.within.width(n) if rules.within else b.units for n, b in free.items()}
+    frozen = {n: b.units for n, b in blocks.items() if n not in free}
+    choices = Choices(graph, budget, free, frozen, ceiling, rules.multiple)
+    if not choices.fits(choices.least):
+        reachable = choices.spent(choices.least) / choices.whole
+        raise BudgetError(
+            f"a budget of {budget} cannot be met: with every block at its minimum {reachable:.4g} of the {budget.of} "
+            f"remain. Ask for {reachable:.4g} or more, freeze less, or use a smaller multiple.",
+            reachable,
+        )
+    values = {n: _alive(scores, n, rules.within) for n in free}
+    counts = how.counts(replace(scores, values=values), choices)
+    kept = {n: select(values[n], counts[n]) for n in free}
+    kept |= {n: torch.ones(units, dtype=torch.bool) for n, units in frozen.items()}
+    return PruningPlan(
+        {n: kept[n] for n in blocks},
+        scores.granularity,
+        graph,
+        Provenance(
+            criterion=scores.criterion,
+            allocation=repr(how),
+            budget=str(budget),
+            reached=choices.spent(counts) / choices.whole,
+            seed=seed,
+            version=library_version(),
+        ),
+    )
+
+
+def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Names that match any of the shell-style `patterns`.
+
+    Raises:
+        UnknownNameError: a pattern matches nothing.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        hits = {n for n in names if fnmatchcase(n, pattern)}
+        if not hits:
+            raise UnknownNameError(f"the pattern {pattern!r} matches no block. Blocks: {', '.join(names)}.")
+        found |= hits
+    return found
+
+
+def library_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("secateur")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _check_any(graph: ChannelGraph, blocks: dict[str, Block]) -> None:
+    if not blocks:
+        reasons = sorted({f"{g.name}: {g.pinned}" for g in graph.groups.values() if g.pinned})
+        raise UnsupportedError(
+            "nothing in this model may be cut. Reasons: " + "; ".join(reasons or ["it has no weights"]) + ". "
+            "`secateur trace` shows them one by one."
+        )
+
+
+def _free(blocks: dict[str, Block], rules: Constraints) -> dict[str, Block]:
+    names = list(blocks)
+    frozen = matching(rules.frozen, names)
+    allowed = matching(rules.only, names) if rules.only else set(names)
+    free = {n: b for n, b in blocks.items() if n in allowed and n not in frozen}
+    if not free:
+        raise UnsupportedError("every block is frozen, so nothing may be cut. Freeze less.")
+    return free
+
+
+def _alive(scores: Scores, name: str, within: PruningPlan | None) -> torch.Tensor:
+    values = scores.values[name]
+    if within is None or name not in within.kept:
+        return values
+    return torch.where(within.kept[name], values, torch.full_like(values, float("-inf")))

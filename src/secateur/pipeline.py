@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,19 +13,17 @@ from torch import nn
 
 from secateur.apply.masking import mask, unmask_
 from secateur.apply.shrinking import shrink
-from secateur.apply.verify import difference, outputs
+from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.contracts import Batches, Collector, Known, Loss, Progress, Quality
 from secateur.core.errors import BudgetError, MissingEvidenceError
 from secateur.core.evidence import Evidence
-from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import PruningPlan
 from secateur.core.recipe import Recipe
-from secateur.core.report import CompressionReport, Width
+from secateur.core.report import CompressionReport
 from secateur.evidence import collect, cross_entropy
 from secateur.graph.trace import trace
-from secateur.measure import environment, measure_both
 from secateur.methods import recipe as named_recipe
 from secateur.planning import Constraints, plan, score
 from secateur.planning.check import check
@@ -55,6 +53,7 @@ class Run:
 
     Attributes:
         loss: `(output, target) -> scalar`.
+        train: your own training of the masked network, in place of the recipe's fine-tuning; any loop will do.
         constraints: multiples, frozen blocks.
         calibration: most batches used for collecting evidence.
         runtimes: where latency is measured: "torch", "onnxruntime"; empty for none.
@@ -62,6 +61,7 @@ class Run:
     """
 
     loss: Loss = cross_entropy
+    train: Callable[[nn.Module], object] | None = None
     constraints: Constraints = Constraints()
     calibration: int = 32
     runtimes: tuple[str, ...] = ("torch",)
@@ -114,7 +114,9 @@ def compress(
         torch.manual_seed(seed)
         masked, decision = _prune(model, _seeded(how, seed), graph, target, data, settings, seed)
         small = shrink(masked, decision)
-    report = describe(model, masked, small, decision, example_inputs, how, quality=quality, runtimes=settings.runtimes)
+    report = compare(
+        model, small, example_inputs, plan=decision, masked=masked, recipe=how, quality=quality, runtimes=settings.runtimes
+    )
     return Compressed(model=small, masked=masked, plan=decision, report=report)
 
 
@@ -143,36 +145,44 @@ def _prune(
     settings: Run,
     seed: int,
 ) -> tuple[nn.Module, PruningPlan]:
-    dense = copy.deepcopy(model)
-    if how.regularizer is not None and how.sparsify is not None and data is not None:
-        with how.regularizer.attach(dense, graph):
-            charge = partial(how.regularizer.penalty, graph=graph)
-            train_(dense, data, how.sparsify, loss=settings.loss, penalty=charge, progress=settings.progress, what="sparsify")
-    rounds = how.schedule.rounds if data is not None else 1
-    decision: PruningPlan | None = settings.constraints.within
+    dense = _sparsified(model, how, graph, data, settings)
+    trains = data is not None or settings.train is not None
+    rounds = how.schedule.rounds if trains else 1
+    decision = settings.constraints.within
     masked = dense
     for number in range(1, rounds + 1):
         share = budget.keep if number == rounds else how.schedule.keep(number / rounds, budget.keep)
         evidence = _evidence(dense, how, graph, data, settings)
         scores = score(graph, how.criterion, evidence, granularity=how.granularity)
-        decision = plan(
-            graph,
-            scores,
-            Budget(share, budget.of),
-            how.allocation,
-            constraints=replace(settings.constraints, within=decision),
-            seed=seed,
-        )
+        rules = replace(settings.constraints, within=decision)
+        decision = plan(graph, scores, Budget(share, budget.of), how.allocation, constraints=rules, seed=seed)
         masked = mask(dense, decision)
         if data is not None:
             for repair in how.repair:
                 repair.repair_(masked, dense, decision, Known(evidence, data))
-            if how.finetune is not None:
-                what = "fine-tune" if rounds == 1 else f"fine-tune {number}/{rounds}"
-                train_(masked, data, how.finetune, loss=settings.loss, progress=settings.progress, what=what)
+        _train_(masked, how, data, settings, "fine-tune" if rounds == 1 else f"fine-tune {number}/{rounds}")
         dense = unmask_(copy.deepcopy(masked))
     assert decision is not None
     return masked, decision
+
+
+def _sparsified(
+    model: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run
+) -> nn.Module:
+    """A copy of the model, trained under the recipe's regulariser if it has one."""
+    dense = copy.deepcopy(model)
+    if how.regularizer is not None and how.sparsify is not None and data is not None:
+        with how.regularizer.attach(dense, graph):
+            charge = partial(how.regularizer.penalty, graph=graph)
+            train_(dense, data, how.sparsify, loss=settings.loss, penalty=charge, progress=settings.progress, what="sparsify")
+    return dense
+
+
+def _train_(masked: nn.Module, how: Recipe, data: Batches | None, settings: Run, what: str) -> None:
+    if settings.train is not None:
+        settings.train(masked)
+    elif data is not None and how.finetune is not None:
+        train_(masked, data, how.finetune, loss=settings.loss, progress=settings.progress, what=what)
 
 
 def _evidence(dense: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run) -> Evidence:
@@ -181,46 +191,4 @@ def _evidence(dense: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches 
         needs = (*needs, *(need for repair in how.repair for need in repair.needs))
     return collect(
         dense, data, needs, graph=graph, loss=settings.loss, limit=settings.calibration, progress=settings.progress
-    )
-
-
-def describe(
-    model: nn.Module,
-    masked: nn.Module,
-    small: nn.Module,
-    decision: PruningPlan,
-    example_inputs: Any,
-    how: Recipe,
-    *,
-    quality: Quality | None = None,
-    runtimes: tuple[str, ...] = ("torch",),
-) -> CompressionReport:
-    """Measure the dense and the shrunk network side by side and write everything down.
-
-    Args:
-        model: the dense network.
-        masked: the network in original shapes, for the observed equivalence.
-        small: the shrunk network.
-        decision: the plan that leads from one to the other.
-        example_inputs: what MACs and latency are measured on.
-        how: the recipe.
-        quality: figures of merit, higher is better.
-        runtimes: where latency is measured.
-    """
-    example = Example.of(example_inputs)
-    before, after = measure_both(model, small, example, quality=quality, runtimes=runtimes)
-    graph = decision.graph
-    widths = graph.widths(decision.kept) if decision.is_structured else graph.full
-    return CompressionReport(
-        before=before,
-        after=after,
-        widths=tuple(Width(g.name, g.units, widths[g.name], g.pinned) for g in graph.groups.values()),
-        budget=decision.provenance.budget,
-        reached=decision.provenance.reached,
-        equivalence=difference(outputs(masked, example), outputs(small, example)),
-        plan_digest=decision.digest(),
-        recipe=repr(how),
-        papers=tuple(how.cite()),
-        unknown_ops=graph.unknown,
-        environment=environment(),
     )

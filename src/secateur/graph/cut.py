@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from secateur.core.groups import Attribute, ChannelGraph
 
+#: Memory layouts beside the usual one, and for how many dims they exist.
+_LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
+
 
 def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> None:
     """Remove from every tensor of `model` the entries of units that are not kept, and refresh its integers.
@@ -48,6 +51,9 @@ def refresh_(model: nn.Module, attributes: Iterable[Attribute], widths: Mapping[
 
 
 def _select(tensor: Tensor, index: Mapping[int, Tensor]) -> Tensor:
+    """The kept entries, laid out in memory as before (a channels-last weight stays channels-last)."""
+    smaller = tensor
     for dim, entries in index.items():
-        tensor = tensor.index_select(dim, entries)
-    return tensor
+        smaller = smaller.index_select(dim, entries)
+    layout = next((f for f, n in _LAYOUTS if tensor.ndim == n and tensor.is_contiguous(memory_format=f)), None)
+    return smaller.contiguous() if layout is None else smaller.contiguous(memory_format=layout)

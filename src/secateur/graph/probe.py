@@ -22,6 +22,11 @@ from secateur.graph.propagate import Propagation
 from secateur.graph.record import Call, Recording, Ref, record
 from secateur.graph.solve import Solution, build, solve
 
+#: Operators that only change how a tensor lies in memory.
+_COPIES = frozenset({"aten::clone", "aten::alias", "aten::detach"})
+#: Different names for one operator, chosen by memory layout.
+_SAME = {"aten::_unsafe_view": "aten::view", "aten::reshape": "aten::view"}
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -85,23 +90,31 @@ def find_fault(
     trial = copy.deepcopy(model)
     cut_(trial, graph, kept)
     seen = record(trial, example)
-    for number, (before, now) in enumerate(zip(recording.calls, seen.calls, strict=False)):
+    numbers, calls = _essential(recording.calls)
+    _, seen_calls = _essential(seen.calls)
+    for number, before, now in zip(numbers, calls, seen_calls, strict=False):
         what = _differs(before, now, walk.labels[number], solution, kept)
         if what:
             return Fault(number, before.module, what)
     if seen.failure is not None:
-        number = min(len(seen.calls), len(recording.calls) - 1)
+        number = numbers[min(len(seen_calls), len(numbers) - 1)]
         return Fault(number, seen.failure[1], f"the forward pass fails after a cut ({_first_line(seen.failure[0])})")
-    if len(seen.calls) != len(recording.calls):
-        number = min(len(seen.calls), len(recording.calls)) - 1
+    if len(seen_calls) != len(calls):
+        number = numbers[min(len(seen_calls), len(calls)) - 1]
         return Fault(number, recording.calls[number].module, "the forward pass takes another path after a cut")
     return None
+
+
+def _essential(calls: list[Call]) -> tuple[list[int], list[Call]]:
+    """The calls that compute something, with their numbers: copies come and go with the memory layout."""
+    kept = [(number, call) for number, call in enumerate(calls) if call.name not in _COPIES]
+    return [number for number, _ in kept], [call for _, call in kept]
 
 
 def _differs(
     before: Call, now: Call, labels: list[tuple[Tensor | None, ...]], solution: Solution, kept: Mapping[str, Tensor]
 ) -> str:
-    if before.name != now.name:
+    if _SAME.get(before.name, before.name) != _SAME.get(now.name, now.name):
         return f"calls {now.name} instead of {before.name} after a cut"
     if before.scalars() != now.scalars():
         return f"computes the number {before.scalars()} from a width (it becomes {now.scalars()})"

@@ -1,0 +1,92 @@
+"""`secateur compress`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from secateur.cli.progress import bars
+from secateur.cli.targets import load_file, read_target
+from secateur.cli.trace import INPUTS, MODEL
+from secateur.cli.userdata import user_data
+from secateur.core.errors import UnsupportedError
+from secateur.core.recipe import Recipe
+from secateur.planning import Constraints
+
+
+def compress(
+    model: MODEL,
+    recipe: Annotated[str, typer.Option(help="A published method; `secateur list recipes` shows them.")] = "li2017",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="What may [bold]remain[/], of macs, params, weights or units: '0.5 macs', '30% params', 'half the macs'."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Python file with train_batches(), test_batches(), evaluate(model), train(model) or loss(output, target); by default the network's own file."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for network, plan and report.")] = Path("compressed"),
+    multiple: Annotated[int, typer.Option(help="Keep widths that divide by this; 16 suits processors with 512-bit registers.")] = 1,
+    freeze: Annotated[list[str] | None, typer.Option(help="Pattern of groups that keep everything, 'stem.*'; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Pattern of groups that may be cut; may be repeated.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Epochs of fine-tuning after each cut, instead of the recipe's.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate of fine-tuning, instead of the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(help="For everything random.")] = 0,
+    onnx: Annotated[bool, typer.Option(help="Also write an ONNX file and measure it in ONNX Runtime.")] = False,
+    inputs: INPUTS = None,
+) -> None:
+    """Make a network smaller by a published method, prove that nothing else changed, and measure.
+
+    Writes model.safetensors (network and plan, no pickle), plan.json, report.json and report.html into --out.
+    Without data, a data-free recipe prunes once and trains nothing.
+    """
+    from secateur.files import export, save, save_plan  # noqa: PLC0415  keeps `secateur --help` quick
+    from secateur.methods import recipe as named  # noqa: PLC0415
+    from secateur.pipeline import Run  # noqa: PLC0415
+    from secateur.pipeline import compress as run  # noqa: PLC0415
+    from secateur.report import table, write_html, write_json  # noqa: PLC0415
+
+    console = Console()
+    how = _tuned(named(recipe), epochs, lr)
+    target = read_target(model, inputs)
+    found = user_data(load_file(data) if data else target.file)
+    rules = Constraints(multiple=multiple, frozen=tuple(freeze or ()), only=tuple(only or ()))
+    runtimes = ("torch", "onnxruntime") if onnx else ("torch",)
+    out.mkdir(parents=True, exist_ok=True)
+    with bars(console) as progress:
+        settings = Run(loss=found.loss, train=found.train, constraints=rules, runtimes=runtimes, progress=progress)
+        made = run(
+            target.model,
+            how,
+            example_inputs=target.example_inputs,
+            budget=budget,
+            data=found.batches,
+            quality=found.quality,
+            seed=seed,
+            run=settings,
+        )
+    save(made.model, made.plan, out / "model.safetensors")
+    save_plan(made.plan, out / "plan.json")
+    write_json(made.report, out / "report.json")
+    write_html(made.report, out / "report.html")
+    console.print(table(made.report))
+    if onnx:
+        difference = export(made.model, target.example_inputs, out / "model.onnx")
+        console.print(f"ONNX Runtime = PyTorch: largest relative difference {difference:.1e}.")
+    asked, reached = made.plan.provenance.budget, made.plan.provenance.reached
+    console.print(f"Asked for {asked}, reached {reached:.4g}. Files are in [bold]{out}[/].")
+    if found.batches is None and found.train is None:
+        console.print("No data was given, so nothing was trained. Offer train_batches() or train(model) in a Python file (--data).")
+
+
+def _tuned(recipe: Recipe, epochs: float | None, lr: float | None) -> Recipe:
+    changes = {k: v for k, v in (("epochs", epochs), ("lr", lr)) if v is not None}
+    if not changes:
+        return recipe
+    if recipe.finetune is None:
+        raise UnsupportedError("this recipe does not fine-tune, so --epochs and --lr mean nothing. Leave them out.")
+    return replace(recipe, finetune=replace(recipe.finetune, **changes))

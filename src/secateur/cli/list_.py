@@ -1,0 +1,59 @@
+"""`secateur list`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from secateur.allocation import ALLOCATIONS
+from secateur.bench.zoo import ZOO
+from secateur.criteria import CRITERIA
+from secateur.evidence import COLLECTORS
+from secateur.granularity import GRANULARITIES
+from secateur.methods import METHODS
+from secateur.regularizers import REGULARIZERS
+from secateur.repair import REPAIRS
+from secateur.schedules import SCHEDULES
+
+KINDS: dict[str, Mapping[str, Any]] = {
+    "recipes": METHODS,
+    "criteria": CRITERIA,
+    "granularities": GRANULARITIES,
+    "allocations": ALLOCATIONS,
+    "schedules": SCHEDULES,
+    "regularizers": REGULARIZERS,
+    "repairs": REPAIRS,
+    "collectors": COLLECTORS,
+    "models": {name: entry.make for name, entry in ZOO.items()},
+}
+Kind = StrEnum("Kind", list(KINDS))
+
+
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="Show one kind only.")] = None,
+    card: Annotated[str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")] = None,
+) -> None:
+    """List what there is: recipes, criteria, granularities, allocations, schedules, regularisers, repairs, models."""
+    console = Console()
+    for name in [str(kind)] if kind else KINDS:
+        if card is None:
+            console.print(kind_table(name, KINDS[name]))
+        elif card in KINDS[name]:
+            console.print(f"[bold]{name}: {card}[/]")
+            console.print(inspect.getdoc(KINDS[name][card]), markup=False, highlight=False)
+
+
+def kind_table(name: str, items: Mapping[str, Any]) -> Table:
+    """Names and first sentences, read from the classes themselves."""
+    table = Table(title=name, title_justify="left", title_style="bold", show_header=False, expand=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for key in items:
+        table.add_row(key, (inspect.getdoc(items[key]) or "").split("\n\n")[0].replace("\n", " "))
+    return table

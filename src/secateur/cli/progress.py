@@ -1,0 +1,36 @@
+"""Progress bars for long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import TaskID
+
+from secateur.core.contracts import Progress
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Progress]:
+    """A callback `(what, done, total)` that draws one bar for each kind of work."""
+    columns = (
+        TextColumn("{task.description:<38}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=False) as drawing:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = drawing.add_task(what, total=total or None)
+            elif done == 1:
+                drawing.reset(tasks[what], total=total or None)
+            drawing.update(tasks[what], completed=done)
+
+        yield show

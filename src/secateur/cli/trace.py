@@ -1,0 +1,60 @@
+"""`secateur trace`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from secateur.cli.targets import read_target
+from secateur.core.groups import ChannelGraph
+from secateur.graph.cost import cost
+from secateur.graph.trace import trace as trace_model
+
+MODEL = Annotated[str, typer.Argument(help="FILE.py:FUNCTION, zoo:NAME, torchvision:NAME or timm:NAME.")]
+INPUTS = Annotated[str | None, typer.Option(help="Shape of the example input, 1x3x224x224, if the file offers none.")]
+
+
+def trace(model: MODEL, inputs: INPUTS = None) -> None:
+    """Show what can be cut, what moves together, and what is pinned and why."""
+    target = read_target(model, inputs)
+    graph = trace_model(target.model, target.example_inputs)
+    console = Console()
+    console.print(groups_table(graph))
+    pinned = [g for g in graph.groups.values() if g.pinned]
+    if pinned:
+        console.print(pinned_table(graph))
+    total = cost(graph)
+    console.print(
+        f"{len(graph.cuttable)} groups with {total.units:,} units can be cut, {len(pinned)} are pinned. "
+        f"{total.params:,} parameters, {total.macs:,} multiply-accumulates on the example inputs."
+    )
+    for name, times in graph.unknown.items():
+        console.print(f"[yellow]no rule for operator {name}[/] (met {times} times): what it touches is pinned.")
+
+
+def groups_table(graph: ChannelGraph) -> Table:
+    """One row per group that may be cut."""
+    table = Table(title="Can be cut", title_justify="left", title_style="bold")
+    table.add_column("group")
+    table.add_column("units", justify="right")
+    table.add_column("lives in (what is cut together)")
+    for group in graph.cuttable.values():
+        places = ", ".join(f"{s.tensor}[{s.dim}]" for s in group.slots)
+        note = "" if group.exact else "  (norm statistics are taken over live units)"
+        table.add_row(group.name, str(group.units), places + note)
+    return table
+
+
+def pinned_table(graph: ChannelGraph) -> Table:
+    """One row per group that may not be cut, with the reason."""
+    table = Table(title="Pinned", title_justify="left", title_style="bold")
+    table.add_column("group")
+    table.add_column("units", justify="right")
+    table.add_column("why")
+    for group in graph.groups.values():
+        if group.pinned:
+            table.add_row(group.name, str(group.units), group.pinned)
+    return table

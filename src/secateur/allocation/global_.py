@@ -24,6 +24,8 @@ class Global(Allocation):
         normalize: what makes scores of different blocks comparable: divide each block by its "mean" or "max", or "none"
             where the criterion promises that they are comparable as they are.
 
+    Among equal scores every block keeps the same share, so constant scores are cut uniformly.
+
     Cost: about 50 evaluations of the budget, and one sort.
     """
 
@@ -40,15 +42,16 @@ class Global(Allocation):
                 f"scores of {scores.criterion} may be ranked within a block only, not over the network. "
                 'Use Global(normalize="mean"), or Uniform().'
             )
-        ranked = {name: torch.sort(self._comparable(scores.values[name]), descending=True).values for name in limits.blocks}
-        every = torch.sort(torch.cat(list(ranked.values()))).values
+        names = sorted(limits.blocks)
+        ranked = {n: torch.sort(self._comparable(scores.values[n]), descending=True).values for n in names}
+        owner = _ranking([ranked[name] for name in names])
 
         def at(share: float) -> dict[str, int]:
-            lowest = every[min(int((1 - share) * len(every)), len(every) - 1)]
-            return {name: limits.round(name, int((values >= lowest).sum())) for name, values in ranked.items()}
+            best = torch.bincount(owner[: int(share * len(owner) + 1e-9)], minlength=len(names)).tolist()
+            return {name: limits.round(name, count) for name, count in zip(names, best, strict=True)}
 
         def best_next(now: Mapping[str, int]) -> list[str]:
-            return sorted(now, key=lambda name: -float(ranked[name][min(now[name], len(ranked[name]) - 1)]))
+            return sorted(now, key=lambda name: (-float(ranked[name][min(now[name], len(ranked[name]) - 1)]), name))
 
         return fill(largest_share(at, limits), limits, best_next)
 
@@ -63,3 +66,12 @@ class Global(Allocation):
     def examples(cls) -> list[Global]:
         """Both normalisers."""
         return [cls(normalize="mean"), cls(normalize="max")]
+
+
+def _ranking(ranked: list[Tensor]) -> Tensor:
+    """The block number of every unit, best unit of the network first; ties go by place within the block."""
+    place = torch.cat([torch.arange(len(values), dtype=torch.float64) / len(values) for values in ranked])
+    owner = torch.cat([torch.full((len(values),), number) for number, values in enumerate(ranked)])
+    by_place = torch.sort(place, stable=True).indices
+    by_score = torch.sort(torch.cat(ranked)[by_place], descending=True, stable=True).indices
+    return owner[by_place][by_score]

@@ -27,6 +27,6 @@ class Uniform(Allocation):
         found = largest_share(at, limits)
 
         def most_rounded_off(now: Mapping[str, int]) -> list[str]:
-            return sorted(now, key=lambda name: now[name] / limits.blocks[name])
+            return sorted(now, key=lambda name: (now[name] / limits.blocks[name], name))
 
         return fill(found, limits, most_rounded_off)

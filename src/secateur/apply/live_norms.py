@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 
 from secateur.core.errors import UnsupportedError
-
-N = TypeVar("N", bound=nn.Module)
-
 
 class LiveLayerNorm(nn.Module):
     """Layer norm over the last dim, statistics over live entries only; takes over the parameters of the original."""
@@ -23,6 +18,7 @@ class LiveLayerNorm(nn.Module):
         self.normalized_shape = norm.normalized_shape
         self.register_buffer("live", live, persistent=False)
         self.training = norm.training
+        self._stands_for = (norm,)  # in a tuple, so that it is not a submodule and its parameters are not listed twice
 
     def forward(self, x: Tensor) -> Tensor:
         """`(.., units)` to the same shape; dead units come out as zero because gamma and beta are masked."""
@@ -32,10 +28,9 @@ class LiveLayerNorm(nn.Module):
         out = centred * torch.rsqrt(variance + self.eps) * self.weight
         return out if self.bias is None else out + self.bias
 
-    def original_norm(self) -> nn.LayerNorm:
-        """The norm this one stands for, with the same parameter objects."""
-        norm = nn.LayerNorm(self.normalized_shape, eps=self.eps, bias=self.bias is not None, device="meta")
-        return _with_parameters(norm, self)
+    def original_norm(self) -> nn.Module:
+        """The norm this one stands for, with the same parameter objects, in the mode of this one."""
+        return self._stands_for[0].train(self.training)
 
 
 class LiveGroupNorm(nn.Module):
@@ -49,6 +44,7 @@ class LiveGroupNorm(nn.Module):
         self.num_groups, self.num_channels = norm.num_groups, norm.num_channels
         self.register_buffer("live", live, persistent=False)
         self.training = norm.training
+        self._stands_for = (norm,)  # in a tuple, so that it is not a submodule and its parameters are not listed twice
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, channels, ..)` to the same shape."""
@@ -62,9 +58,9 @@ class LiveGroupNorm(nn.Module):
         shape = (1, self.num_channels, *[1] * len(rest))
         return out * self.weight.view(shape) + self.bias.view(shape)
 
-    def original_norm(self) -> nn.GroupNorm:
-        """The norm this one stands for, with the same parameter objects."""
-        return _with_parameters(nn.GroupNorm(self.num_groups, self.num_channels, eps=self.eps, device="meta"), self)
+    def original_norm(self) -> nn.Module:
+        """The norm this one stands for, with the same parameter objects, in the mode of this one."""
+        return self._stands_for[0].train(self.training)
 
 
 def live_norm(norm: nn.Module, live: Tensor) -> nn.Module:
@@ -79,9 +75,3 @@ def live_norm(norm: nn.Module, live: Tensor) -> nn.Module:
                 f"{type(norm).__name__} has no twin with live statistics. Allowed are LayerNorm and GroupNorm; "
                 "freeze the group that it normalises."
             )
-
-
-def _with_parameters(norm: N, twin: LiveLayerNorm | LiveGroupNorm) -> N:
-    norm.weight, norm.bias = twin.weight, twin.bias
-    norm.training = twin.training
-    return norm

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from secateur.apply.live_norms import live_norm
+from secateur.apply.live_norms import LiveGroupNorm, LiveLayerNorm, live_norm
 from secateur.core.plan import PruningPlan
 
 
 class Masked(nn.Module):
-    """A parametrisation that multiplies a parameter with a fixed 0/1 mask of its shape."""
+    """A parametrisation that multiplies a parameter with a fixed 0/1 mask of its shape.
+
+    Attributes:
+        keep: the mask, boolean.
+        siblings: names of the owner's parameters before masking, in order, so that unmasking restores the order.
+    """
 
     keep: Tensor
 
-    def __init__(self, keep: Tensor) -> None:
+    def __init__(self, keep: Tensor, siblings: tuple[str, ...]) -> None:
         super().__init__()
         self.register_buffer("keep", keep, persistent=False)
+        self.siblings = siblings
 
     def forward(self, parameter: Tensor) -> Tensor:
         """The parameter, zero where the mask is; gradients are zero there too."""
@@ -45,24 +52,43 @@ def mask(model: nn.Module, plan: PruningPlan) -> nn.Module:
     Raises:
         IncompatibleError: the plan was made for another structure.
     """
-    return mask_(unmask_(copy.deepcopy(model)) if is_masked(model) else copy.deepcopy(model), plan)
+    student = copy.deepcopy(model)
+    earlier = masks_of(student)
+    return mask_(unmask_(student) if earlier else student, plan, earlier=earlier)
 
 
-def mask_(model: nn.Module, plan: PruningPlan) -> nn.Module:
-    """Mask `model` in place and return it; it must not be masked yet."""
+def mask_(model: nn.Module, plan: PruningPlan, *, earlier: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """Mask `model`, which must not be masked yet, in place and return it.
+
+    Args:
+        model: changed in place.
+        plan: what stays.
+        earlier: masks by parameter name that hold beside the plan's.
+    """
     plan.check_fits(model)
     masks = plan.masks()
+    for name, keep in (earlier or {}).items():
+        masks[name] = masks[name] & keep if name in masks else keep
     if plan.is_structured:
         _swap_norms_(model, plan, masks)
     parameters = dict(model.named_parameters())
     for name, keep in masks.items():
-        keep = keep.to(parameters[name].device)
+        parameter = parameters[name]
+        # Laid out in memory like the parameter, or every forward pass would shuffle a channels-last weight back.
+        laid_out = torch.empty_like(parameter, dtype=torch.bool, requires_grad=False).copy_(keep)
         with torch.no_grad():
-            parameters[name].mul_(keep.to(parameters[name].dtype))
+            parameter.mul_(laid_out.to(parameter.dtype))
         for each in (name, *plan.graph.tensors[name].aliases):
             owner, _, leaf = each.rpartition(".")
-            parametrize.register_parametrization(model.get_submodule(owner), leaf, Masked(keep))
+            module = model.get_submodule(owner)
+            parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
     return model
+
+
+def _siblings(module: nn.Module) -> tuple[str, ...]:
+    """Names of the module's own parameters in their first order, whether some are masked already or not."""
+    masked = next((m for m in module.modules() if isinstance(m, Masked) and m.siblings), None) if _chains(module) else None
+    return masked.siblings if masked is not None else tuple(name for name, _ in module.named_parameters(recurse=False))
 
 
 def is_masked(model: nn.Module) -> bool:
@@ -70,19 +96,55 @@ def is_masked(model: nn.Module) -> bool:
     return any(isinstance(m, Masked) for m in model.modules())
 
 
+def masks_of(model: nn.Module) -> dict[str, Tensor]:
+    """The masks that `model` carries, by the parameter's name in the unmasked network (the first name of tied ones)."""
+    masks: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for owner, module in model.named_modules():
+        for leaf, chain in _chains(module).items():
+            if id(chain.original) not in seen:
+                seen.add(id(chain.original))
+                masks[f"{owner}.{leaf}" if owner else leaf] = chain[0].keep
+    return masks
+
+
 def unmask_(model: nn.Module) -> nn.Module:
     """Bake the masks into the parameters of `model` in place, so that its state has its original names again."""
     for module in list(model.modules()):
-        if parametrize.is_parametrized(module):
-            for leaf, chain in list(module.parametrizations.items()):
-                if any(isinstance(p, Masked) for p in chain):
-                    parametrize.remove_parametrizations(module, leaf, leave_parametrized=True)
+        chains = _chains(module)
+        if chains:
+            _bake_(module, chains)
     for name, module in list(model.named_modules()):
-        original = getattr(module, "original_norm", None)
-        if original is not None:
+        if isinstance(module, LiveLayerNorm | LiveGroupNorm):
             owner, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(owner), leaf, original())
+            setattr(model.get_submodule(owner), leaf, module.original_norm())
     return model
+
+
+def _chains(module: nn.Module) -> dict[str, Any]:
+    """The masked parameters of one module: leaf name to its chain of parametrisations, which is a single mask."""
+    found = getattr(module, "parametrizations", None)
+    if not isinstance(found, nn.ModuleDict):
+        return {}
+    return {leaf: chain for leaf, chain in found.items() if isinstance(chain[0], Masked)}  # type: ignore[index]
+
+
+def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
+    """Take the masks off one module.
+
+    Not by torch's `remove_parametrizations`: that edits the class, which a deep copy shares with its original.
+    """
+    order = next(iter(chains.values()))[0].siblings
+    originals = {leaf: chain.original for leaf, chain in chains.items()}
+    with torch.no_grad():
+        for leaf, chain in chains.items():
+            originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))
+    del module.parametrizations
+    module.__class__ = type(module).__bases__[0]
+    own = {**dict(module.named_parameters(recurse=False)), **originals}
+    for leaf in order:
+        module._parameters.pop(leaf, None)  # noqa: SLF001  a class property cannot be restored through setattr
+        module.register_parameter(leaf, own[leaf])
 
 
 def _swap_norms_(model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor]) -> None:

@@ -26,7 +26,6 @@ from secateur.files import export, load, save, save_plan
 from secateur.granularity import Channel
 from secateur.measure import accuracy, measure
 from secateur.pipeline import Compressed, Run, compress
-from secateur.repair import FoldConstant
 from secateur.report import write_html, write_json
 from secateur.schedules import OneShot
 from secateur.training import train_
@@ -40,7 +39,6 @@ OURS = Recipe(
     allocation=Global(),
     schedule=OneShot(),
     budget=BUDGET,
-    repair=(FoldConstant(),),
     finetune=TUNE,
 )
 LOT = replace(OURS, criterion=Random(), allocation=Uniform())

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
+from operator import length_hint
 
 import torch
 from torch import nn
@@ -58,14 +59,16 @@ def collect(
             "or choose a data-free criterion such as magnitude."
         )
     gradients = any(need.wants_gradients for need in collectors)
-    private = copy.deepcopy(model).eval().requires_grad_(gradients)
+    private = copy.deepcopy(model).eval()
+    for parameter in private.parameters():
+        parameter.requires_grad_(gradients and parameter.is_floating_point())
     samples = 0
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
         for one in collectors.values():
             stack.enter_context(one.start(private, graph))
         if hungry and batches is not None:
-            total = min(limit or 2**62, len(batches)) if hasattr(batches, "__len__") else limit or 0
+            total = min(limit or 2**62, length_hint(batches, limit or 0))
             for number, (inputs, target) in enumerate(islice(batches, limit), 1):
                 step = _step(private, Example.of(inputs), target, loss, gradients)
                 samples += step.samples
@@ -88,7 +91,7 @@ def _step(model: nn.Module, example: Example, target: object, loss: Loss, gradie
     with torch.enable_grad():
         value = loss(example.call(model), target)
         if not bool(torch.isfinite(value)):
-            raise SecateurError(f"the loss is {float(value)} on a calibration batch. Check data, targets and loss.")
+            raise SecateurError(f"the loss is {value.item()} on a calibration batch. Check data, targets and loss.")
         named = {n: p for n, p in model.named_parameters() if p.is_floating_point()}
         found = torch.autograd.grad(value, list(named.values()), allow_unused=True)
     return Step({n: g.detach() for n, g in zip(named, found, strict=True) if g is not None}, samples)

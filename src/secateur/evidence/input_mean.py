@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -36,15 +36,18 @@ class InputMean(Collector):
 
     @contextmanager
     def _hooked(self, layers: Mapping[str, nn.Module]) -> Iterator[None]:
-        handles = [m.register_forward_pre_hook(lambda m, args, name=n: self._see(name, m, args)) for n, m in layers.items()]
+        def hook(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+            return lambda module, args, kwargs: self._see(name, module, args[0] if args else kwargs["input"])
+
+        handles = [m.register_forward_pre_hook(hook(n), with_kwargs=True) for n, m in layers.items()]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _see(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
-        x = args[0].detach()
+    def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
+        x = x.detach()
         x = x.movedim(-1, 0) if isinstance(module, nn.Linear) else x.movedim(1, 0)
         flat = x.reshape(len(x), -1)
         total = flat.sum(1, dtype=torch.promote_types(x.dtype, torch.float32)).cpu()

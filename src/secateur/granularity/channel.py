@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from secateur.core.contracts import Block, Granularity
+from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph, Group, Role, Slot
 from secateur.granularity.base import granularity
 
@@ -28,6 +29,10 @@ class Channel(Granularity):
 
     over: Literal["produces", "all"] = "produces"
     structured: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.over not in ("produces", "all"):
+            raise IncompatibleError(f"over must be 'produces' or 'all', got over={self.over!r}.")
 
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """One block per group that may be cut."""

@@ -20,7 +20,7 @@ class Choices(Limits):
         graph: the structure, for costs.
         budget: what may remain.
         free: the blocks that may be cut, by name.
-        frozen: blocks that keep everything, with their units.
+        frozen: blocks that are not cut now, with the units they have.
         ceiling: most units each free block may keep (fewer than it has after earlier rounds).
         multiple: kept counts divide by this, unless a block keeps everything.
     """
@@ -56,19 +56,25 @@ class Choices(Limits):
     def spent(self, counts: Mapping[str, int]) -> int:
         """Cost at `counts`, in the budget's unit."""
         everything = {**self.frozen, **counts}
-        if all(block.group is not None for block in self.free.values()):
-            return cost(self.graph, {n: c for n, c in everything.items() if n in self.graph.groups}).of(self.budget.of)
+        if self._structured:
+            return cost(self.graph, everything).of(self.budget.of)
         return self._sparse(everything)
 
     @property
     def whole(self) -> int:
         """Cost of the dense network, in the budget's unit."""
-        return self.spent({name: block.units for name, block in self.free.items()})
+        if self._structured:
+            return cost(self.graph).of(self.budget.of)
+        return self._sparse({n: self.graph.tensors[n].numel(self.graph.full) for n in (*self.free, *self.frozen)})
 
     @property
     def least(self) -> dict[str, int]:
         """The smallest allowed counts."""
         return {name: self._minimum(name) for name in self.free}
+
+    @property
+    def _structured(self) -> bool:
+        return all(block.group is not None for block in self.free.values())
 
     def _sparse(self, counts: Mapping[str, int]) -> int:
         """Cost with single weights removed: a multiply-accumulate counts if its weight is there."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
+from math import ceil
 
 import torch
 
@@ -26,9 +27,9 @@ class Constraints:
 
     Attributes:
         multiple: kept widths divide by this (16 suits processors with 512-bit registers), or stay whole.
-        frozen: patterns of block names (`stem.*`) that keep everything; each must match something.
-        only: patterns of block names that may be cut; all others keep everything. Empty: all may.
-        within: an earlier plan; what it removed stays removed.
+        frozen: patterns of block names (`stem.*`) that lose nothing; each must match something.
+        only: patterns of block names that may be cut; all others lose nothing. Empty: all may.
+        within: an earlier plan; what it removed stays removed, in frozen blocks too.
     """
 
     multiple: int = 1
@@ -74,19 +75,21 @@ def plan(
     _check_any(graph, blocks)
     free = _free(blocks, rules)
     ceiling = {n: rules.within.width(n) if rules.within else b.units for n, b in free.items()}
-    frozen = {n: b.units for n, b in blocks.items() if n not in free}
-    choices = Choices(graph, budget, free, frozen, ceiling, rules.multiple)
+    frozen = {n: _before(b, rules.within) for n, b in blocks.items() if n not in free}
+    still = {n: int(keep.sum()) for n, keep in frozen.items()}
+    choices = Choices(graph, budget, free, still, ceiling, rules.multiple)
     if not choices.fits(choices.least):
         reachable = choices.spent(choices.least) / choices.whole
+        safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
         raise BudgetError(
-            f"a budget of {budget} cannot be met: with every block at its minimum {reachable:.4g} of the {budget.of} "
-            f"remain. Ask for {reachable:.4g} or more, freeze less, or use a smaller multiple.",
+            f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
+            f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple.",
             reachable,
         )
     values = {n: _alive(scores, n, rules.within) for n in free}
     counts = how.counts(replace(scores, values=values), choices)
     kept = {n: select(values[n], counts[n]) for n in free}
-    kept |= {n: torch.ones(units, dtype=torch.bool) for n, units in frozen.items()}
+    kept |= frozen
     return PruningPlan(
         {n: kept[n] for n in blocks},
         scores.granularity,
@@ -142,6 +145,12 @@ def _free(blocks: dict[str, Block], rules: Constraints) -> dict[str, Block]:
     if not free:
         raise UnsupportedError("every block is frozen, so nothing may be cut. Freeze less.")
     return free
+
+
+def _before(block: Block, within: PruningPlan | None) -> torch.Tensor:
+    """What a block that is not cut now keeps: everything, or what an earlier plan left."""
+    everything = torch.ones(block.units, dtype=torch.bool)
+    return everything if within is None else within.kept.get(block.name, everything)
 
 
 def _alive(scores: Scores, name: str, within: PruningPlan | None) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from secateur.core.contracts import Regularizer
+from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph, Role
 from secateur.core.paper import Paper
 from secateur.regularizers.base import regularizer
@@ -32,11 +33,16 @@ class BNL1(Regularizer):
     strength: float = 1e-4
     paper: ClassVar[Paper | None] = Paper("liu2017")
 
+    def __post_init__(self) -> None:
+        if self.strength < 0:
+            raise IncompatibleError(f"strength must be 0 or more, got strength={self.strength!r}. It is the price of |gamma|.")
+
     def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
         """The charge, differentiable."""
-        scales = {s.tensor for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES)}
         parameters = dict(model.named_parameters())
         total = torch.zeros((), device=next(iter(parameters.values())).device)
-        for name in sorted(scales & set(parameters)):
-            total = total + parameters[name].abs().sum()
+        for slot in (s for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES) if s.tensor in parameters):
+            # Only the entries of this group: a norm over a concatenation also scales channels that may not be cut.
+            mine = slot.index.flatten().to(total.device)
+            total = total + parameters[slot.tensor].index_select(slot.dim, mine).abs().sum()
         return self.strength * total

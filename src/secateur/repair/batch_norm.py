@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from secateur.core.contracts import Known, Repair
+from secateur.core.errors import IncompatibleError, MissingEvidenceError
 from secateur.core.example import Example
 from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
@@ -35,14 +36,28 @@ class BatchNorm(Repair):
     batches: int = 50
     paper: ClassVar[Paper | None] = Paper("li2020eagleeye")
 
+    def __post_init__(self) -> None:
+        if self.batches < 1:
+            raise IncompatibleError(f"batches must be 1 or more, got batches={self.batches!r}. 50 are enough as a rule.")
+
     def repair_(self, student: nn.Module, dense: nn.Module, plan: PruningPlan, known: Known) -> None:
         """Overwrite the running statistics of `student`."""
         norms = [m for m in student.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]  # noqa: SLF001
-        if not norms:
+        if not norms or not plan.masks():  # nothing was cut, so nothing needs mending
             return
+        seen = 0
         with _averaging(student, norms), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for inputs, _ in islice(known.batches, self.batches):
+            for seen, (inputs, _) in enumerate(islice(known.batches, self.batches), 1):  # noqa: B007  counted below
+                if seen == 1:
+                    _reset_(norms)
                 Example.of(inputs).call(student)
+        if not seen:
+            raise MissingEvidenceError("data holds no batches. Pass a non-empty iterable that can be walked through again.")
+
+
+def _reset_(norms: list[nn.modules.batchnorm._BatchNorm]) -> None:
+    for norm in norms:
+        norm.reset_running_stats()
 
 
 @contextmanager
@@ -52,7 +67,6 @@ def _averaging(model: nn.Module, norms: list[nn.modules.batchnorm._BatchNorm]) -
     momenta = {norm: norm.momentum for norm in norms}
     model.eval()
     for norm in norms:
-        norm.reset_running_stats()
         norm.momentum = None
         norm.train()
     try:

@@ -23,8 +23,8 @@ class Cubic(Schedule):
         steps: rounds of pruning and training.
 
     Example:
-        >>> Cubic(steps=4).keep(0.5, 0.2)
-        0.3
+        >>> Cubic(steps=4).keep(0.5, 0.0)
+        0.125
     """
 
     steps: int = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from math import cos, pi
+from operator import length_hint
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ def train_(
     steps = max(1, round(how.epochs * per_epoch))
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = _optimizer(trainable, how)
-    mode = model.training
+    modes = {m: m.training for m in model.modules()}
     model.train()
     try:
         for number, (inputs, target) in enumerate(islice(_forever(batches), steps)):
@@ -61,14 +62,15 @@ def train_(
             if penalty is not None:
                 value = value + penalty(model)
             if not bool(torch.isfinite(value)):
-                raise SecateurError(f"the loss is {float(value)} at step {number}. Lower lr={how.lr} or check the data.")
+                raise SecateurError(f"the loss is {value.item()} at step {number}. Lower lr={how.lr} or check the data.")
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimizer.step()
             if progress is not None:
                 progress(what, number + 1, steps)
     finally:
-        model.train(mode)
+        for module, mode in modes.items():
+            module.training = mode
         for p in trainable:
             p.grad = None
     return steps
@@ -89,7 +91,7 @@ def _optimizer(parameters: list[nn.Parameter], how: FineTune) -> torch.optim.Opt
 
 
 def _count(batches: Batches) -> int:
-    number = len(batches) if hasattr(batches, "__len__") else sum(1 for _ in batches)
+    number = length_hint(batches) or sum(1 for _ in batches)  # a loader of a stream has no length
     if not number:
         raise MissingEvidenceError("data holds no batches. Pass a non-empty iterable that can be walked through again.")
     return number

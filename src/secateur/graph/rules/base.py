@@ -105,7 +105,9 @@ class Site:
         A parameter whose dim is summed over is a consumer: masking it makes the unit dead, whatever the other side
         holds. Where both sides are activations, one of them has to be silent.
         """
-        self.join(a.labels[a_dim], b.labels[b_dim])
+        self.atoms.join(
+            a.labels[a_dim], b.labels[b_dim], f"reads what cannot be cut (an input of the model, say): {self.where}"
+        )
         self.play(a, a_dim, Role.CONSUMES)
         self.play(b, b_dim, Role.CONSUMES)
         if not (a.silent[a_dim] or b.silent[b_dim]):

@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Idle OpenMP threads that spin make everything slow on a machine that has other work too.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help demo test test-all lint format bench docs example clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[onnx,images,dev]'
+	touch $@
+
+demo: $(VENV)/.ready ## Train LeNet-5 on MNIST, cut it to a quarter of its MACs, prove and measure it
+	$(BIN)/secateur demo --out out/demo
+
+test: $(VENV)/.ready ## Run the tests
+	$(BIN)/python -m pytest -m 'not slow' -n 2
+
+test-all: $(VENV)/.ready ## Run the tests, the slow ones too
+	SECATEUR_EXAMPLES=2000 $(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.ready ## Check style, types, layers and spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs src tests examples benchmarks
+
+format: $(VENV)/.ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready ## Equivalence over four networks, import time, cost of tracing and verifying
+	$(BIN)/python benchmarks/equivalence.py
+	$(BIN)/python benchmarks/import_time.py
+
+docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
+	$(BIN)/python docs/build.py
+
+example: $(VENV)/.ready ## MobileNetV2 with ImageNet weights: fetch weights and photos, cut to 70 % of the MACs, recover
+	$(BIN)/python examples/mobilenet_v2/fetch.py
+	$(BIN)/python examples/mobilenet_v2/compress.py
+
+clean: ## Remove everything that was built
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,22 @@
+"""What a network costs and how good it is, measured and never estimated."""
+
+from secateur.measure.bytes import size
+from secateur.measure.environment import environment
+from secateur.measure.latency import latencies, latency
+from secateur.measure.macs import macs
+from secateur.measure.measuring import measure, measure_all
+from secateur.measure.params import nonzeros, parameters
+from secateur.measure.quality import accuracy
+
+__all__ = [
+    "accuracy",
+    "environment",
+    "latencies",
+    "latency",
+    "macs",
+    "measure",
+    "measure_all",
+    "nonzeros",
+    "parameters",
+    "size",
+]

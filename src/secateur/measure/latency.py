@@ -1,0 +1,138 @@
+"""Wall-clock time of a forward pass: what the user will wait for, not what arithmetic promises.
+
+Networks that are to be compared are timed in turn (A B A B …): a machine that slows down, or wakes up, then does so for
+all of them, and their ratio is fair. Figures are quantiles, because the mean follows the one pass that was interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from secateur.core.errors import UnsupportedError
+from secateur.core.example import Example
+from secateur.core.report import Latency
+from secateur.files.onnx_bytes import feed, required, session, to_onnx
+
+Pass = Callable[[], object]
+
+
+def latency(
+    model: nn.Module,
+    example_inputs: Any,
+    *,
+    runtime: str = "torch",
+    threads: int = 1,
+    repeats: int = 20,
+    seconds: float = 1.0,
+) -> Latency:
+    """Time one network; see `latencies`, which times several and makes their ratio fair."""
+    settings = {"runtime": runtime, "threads": threads, "repeats": repeats, "seconds": seconds}
+    return latencies({"": model}, example_inputs, **settings)[""]  # type: ignore[arg-type]  # one dict of several types
+
+
+def latencies(
+    models: Mapping[str, nn.Module],
+    example_inputs: Any,
+    *,
+    runtime: str = "torch",
+    threads: int = 1,
+    repeats: int = 20,
+    seconds: float = 1.0,
+) -> dict[str, Latency]:
+    """Time forward passes of several networks in turn, on the CPU, in eval mode.
+
+    Args:
+        models: by name; they are copied, not touched.
+        example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments; its batch is timed as a whole.
+        runtime: "torch" or "onnxruntime".
+        threads: threads that the runtime may use; the setting of torch is put back afterwards.
+        repeats: timed passes of each network, at least.
+        seconds: time spent on each network, at least; after a warm-up of a tenth of it.
+
+    Returns:
+        Median and 90th percentile in milliseconds, by name, with all that they depend on.
+
+    Raises:
+        UnsupportedError: no such runtime, or it is not installed.
+    """
+    if runtime not in _RUNNERS:
+        raise UnsupportedError(f"runtime must be one of {', '.join(_RUNNERS)}, got {runtime!r}. Name one of these.")
+    example = Example.of(example_inputs).map(lambda x: x.detach().cpu())
+    with _threads(threads), torch.random.fork_rng(devices=[]), torch.inference_mode():
+        runners = {name: _RUNNERS[runtime](model, example, threads) for name, model in models.items()}
+        _time_in_turn(runners, repeats=2, seconds=seconds / 10)
+        times = _time_in_turn(runners, repeats=repeats, seconds=seconds)
+    return {
+        name: Latency(
+            runtime=runtime,
+            p50=statistics.median(found) * 1e3,
+            p90=_ninetieth(found) * 1e3,
+            device="cpu",
+            threads=threads,
+            batch=_batch(example),
+            repeats=len(found),
+        )
+        for name, found in times.items()
+    }
+
+
+def _time_in_turn(runners: Mapping[str, Pass], *, repeats: int, seconds: float) -> dict[str, list[float]]:
+    """Seconds of every pass, by name."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    clock = time.perf_counter
+    end = clock() + seconds * len(runners)
+    done = 0
+    while done < repeats or clock() < end:
+        for name, run in runners.items():
+            start = clock()
+            run()
+            times[name].append(clock() - start)
+        done += 1
+    return times
+
+
+def _torch_pass(model: nn.Module, example: Example, threads: int) -> Pass:
+    private = copy.deepcopy(model).cpu().eval()
+    return lambda: example.call(private)
+
+
+def _onnxruntime_pass(model: nn.Module, example: Example, threads: int) -> Pass:
+    required("onnxruntime")
+    with torch.inference_mode(False):  # tensors made in inference mode cannot be traced
+        running = session(to_onnx(model, example), threads=threads)
+    arrays = feed(running, example)
+    return lambda: running.run(None, arrays)
+
+
+_RUNNERS: dict[str, Callable[[nn.Module, Example, int], Pass]] = {
+    "torch": _torch_pass,
+    "onnxruntime": _onnxruntime_pass,
+}
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _ninetieth(times: list[float]) -> float:
+    """The smallest time that at least nine tenths of the passes did not exceed."""
+    return sorted(times)[max(0, -(-9 * len(times) // 10) - 1)]
+
+
+def _batch(example: Example) -> int:
+    sizes = [x.shape[0] for x in example.tensors() if x.ndim]
+    return sizes[0] if sizes else 1

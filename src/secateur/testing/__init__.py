@@ -1,0 +1,22 @@
+"""Contract suites for plug-ins, importable by other packages: subclass one, name your plug-in, and it is tested.
+
+The suites are plain classes of `test_*` methods for pytest; this package itself does not import pytest.
+"""
+
+from secateur.testing.allocation import AllocationContract
+from secateur.testing.collector import CollectorContract
+from secateur.testing.criterion import CriterionContract
+from secateur.testing.granularity import GranularityContract
+from secateur.testing.regularizer import RegularizerContract
+from secateur.testing.repair import RepairContract
+from secateur.testing.schedule import ScheduleContract
+
+__all__ = [
+    "AllocationContract",
+    "CollectorContract",
+    "CriterionContract",
+    "GranularityContract",
+    "RegularizerContract",
+    "RepairContract",
+    "ScheduleContract",
+]

@@ -1,0 +1,106 @@
+"""The contract of granularities."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+
+import torch
+from torch import Tensor
+
+from secateur.core.contracts import Block, Granularity
+from secateur.core.rng import generator
+from secateur.testing import case as cases
+from secateur.testing.case import Case
+
+
+class GranularityContract:
+    """What every granularity promises. Subclass it, and parametrise `granularity` or define it as a fixture."""
+
+    def test_blocks(self, granularity: Granularity) -> None:
+        """Blocks have names of their own, at least one unit and known tensors; structured ones know their group."""
+        subject = cases.normed()
+        blocks = granularity.blocks(subject.graph)
+        assert blocks
+        assert len({block.name for block in blocks}) == len(blocks)
+        for block in blocks:
+            assert block.units >= 1
+            assert block.tensors
+            assert set(block.tensors) <= set(subject.graph.tensors)
+            assert (block.group is not None) == granularity.structured
+            assert block.group is None or not block.group.pinned
+
+    def test_units_partition_entries(self, granularity: Granularity) -> None:
+        """No entry belongs to two units of a block, and every unit owns some."""
+        subject = cases.normed()
+        for block in granularity.blocks(subject.graph):
+            owned = [_owned(granularity, subject, block, unit) for unit in range(block.units)]
+            for name in set().union(*owned):
+                times = torch.stack([one[name] for one in owned if name in one]).sum(0)
+                assert int(times.max()) == 1
+            assert all(any(bool(mine.any()) for mine in one.values()) for one in owned)
+
+    def test_reduce_counts_ones(self, granularity: Granularity) -> None:
+        """The score of a unit under saliencies of one is the number of its entries."""
+        subject = cases.normed()
+        for block in granularity.blocks(subject.graph):
+            found = granularity.reduce(block, {n: torch.ones(_shape(subject, n)) for n in block.tensors})
+            assert tuple(found.shape) == (block.units,)
+            for unit in range(block.units):
+                owned = _owned(granularity, subject, block, unit)
+                assert float(found[unit]) == sum(int(owned[n].sum()) for n in block.tensors)
+
+    def test_reduce_leaves_saliency_alone(self, granularity: Granularity) -> None:
+        """Saliencies are not written to, and zero stays zero."""
+        subject = cases.normed()
+        for block in granularity.blocks(subject.graph):
+            zeros = {n: torch.zeros(_shape(subject, n)) for n in block.tensors}
+            assert not bool(granularity.reduce(block, zeros).any())
+            assert all(t._version == 0 for t in zeros.values())  # noqa: SLF001  torch's own write counter
+
+    def test_expand_and_back(self, granularity: Granularity) -> None:
+        """The masks of any choice are true on all entries of the units that stay, and false on all others."""
+        subject = cases.normed()
+        for block in granularity.blocks(subject.graph):
+            keep = torch.rand(block.units, generator=generator(0, block.name)) < 0.5
+            keep[0], keep[-1] = True, block.units == 1
+            before = keep.clone()
+            masks = granularity.expand(subject.graph, block, keep)
+            assert torch.equal(keep, before)
+            for unit in range(block.units):
+                for name, mine in _owned(granularity, subject, block, unit).items():
+                    assert masks[name].dtype == torch.bool
+                    assert tuple(masks[name].shape) == _shape(subject, name)
+                    assert bool((masks[name][mine] == keep[unit]).all())
+
+    def test_expand_all(self, granularity: Granularity) -> None:
+        """Keeping everything silences nothing."""
+        subject = cases.normed()
+        for block in granularity.blocks(subject.graph):
+            masks = granularity.expand(subject.graph, block, torch.ones(block.units, dtype=torch.bool))
+            assert all(bool(mask.all()) for mask in masks.values())
+
+    def test_silences_parameters_only(self, granularity: Granularity) -> None:
+        """Masks are for parameters: buffers follow a cut, but cannot be masked."""
+        subject = cases.normed()
+        parameters = dict(subject.model.named_parameters())
+        for block in granularity.blocks(subject.graph):
+            assert set(_owned(granularity, subject, block, 0)) <= set(parameters)
+
+    def test_value(self, granularity: Granularity) -> None:
+        """A granularity is a value: its repr makes it again; it pickles, hashes and copies."""
+        known = vars(sys.modules[type(granularity).__module__])
+        assert eval(repr(granularity), dict(known)) == granularity  # noqa: S307  our own repr
+        assert pickle.loads(pickle.dumps(granularity)) == granularity
+        assert hash(copy.deepcopy(granularity)) == hash(granularity)
+
+
+def _owned(granularity: Granularity, subject: Case, block: Block, unit: int) -> dict[str, Tensor]:
+    """The entries that go when `unit` goes alone, as boolean masks by parameter."""
+    keep = torch.arange(block.units) != unit
+    return {name: ~mask for name, mask in granularity.expand(subject.graph, block, keep).items()}
+
+
+def _shape(subject: Case, tensor: str) -> tuple[int, ...]:
+    return tuple(axis.size(subject.graph.full) for axis in subject.graph.tensors[tensor].axes)

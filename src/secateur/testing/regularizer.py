@@ -1,0 +1,111 @@
+"""The contract of regularisers."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from secateur.core.contracts import Regularizer
+from secateur.core.groups import ChannelGraph
+from secateur.testing import case as cases
+from secateur.testing.criterion import check_docstring
+
+
+class RegularizerContract:
+    """What every regulariser promises. Subclass it, and parametrise `regularizer` or define it as a fixture."""
+
+    def test_scalar_and_not_negative(self, regularizer: Regularizer) -> None:
+        """The penalty is one finite number, zero or more, and not zero everywhere."""
+        subject = cases.normed()
+        with regularizer.attach(subject.model, subject.graph):
+            found = regularizer.penalty(subject.model, subject.graph).detach()
+        assert found.shape == ()
+        assert bool(torch.isfinite(found))
+        assert float(found) > 0
+
+    def test_zero_on_zero(self, regularizer: Regularizer) -> None:
+        """A network of zeros is charged nothing."""
+        subject = cases.filled(cases.normed(), 0.0)
+        with regularizer.attach(subject.model, subject.graph):
+            assert float(regularizer.penalty(subject.model, subject.graph).detach()) == 0
+
+    def test_gradient(self, regularizer: Regularizer) -> None:
+        """The gradient is the derivative, by finite differences in float64."""
+        subject = cases.normed(3, 2)
+        with regularizer.attach(subject.model, subject.graph):
+            asked = _Asked(subject.model, regularizer, subject.graph)
+            names = [name for name, _ in asked.named_parameters()]
+            values = [p.detach().clone().requires_grad_(True) for p in asked.parameters()]
+
+            def penalty(*given: Tensor) -> Tensor:
+                found: Tensor = functional_call(asked, dict(zip(names, given, strict=True)), ())
+                return found
+
+            assert torch.autograd.gradcheck(penalty, values)
+
+    def test_model_untouched(self, regularizer: Regularizer) -> None:
+        """Asking for the penalty writes nothing; leaving the context, even by an error, restores the model."""
+        subject = cases.normed()
+        before = _state(subject.model)
+        with regularizer.attach(subject.model, subject.graph):
+            regularizer.penalty(subject.model, subject.graph)
+        _check_same(before, _state(subject.model))
+        try:
+            with regularizer.attach(subject.model, subject.graph):
+                raise KeyError
+        except KeyError:
+            pass
+        _check_same(before, _state(subject.model))
+
+    def test_value(self, regularizer: Regularizer) -> None:
+        """A regulariser is a value: its repr makes it again; it pickles, hashes and copies."""
+        known = vars(sys.modules[type(regularizer).__module__])
+        assert eval(repr(regularizer), dict(known)) == regularizer  # noqa: S307  our own repr
+        assert pickle.loads(pickle.dumps(regularizer)) == regularizer
+        assert hash(copy.deepcopy(regularizer)) == hash(regularizer)
+
+    def test_docstring(self, regularizer: Regularizer) -> None:
+        """The docstring states formula and cost, and cites where a paper is named."""
+        sections = ("Formula", "Cost") if regularizer.paper is None else ("Paper", "Formula", "Cost", "Differs")
+        check_docstring(type(regularizer), sections)
+        assert regularizer.paper is None or regularizer.paper.cite()
+
+
+class _Asked(nn.Module):
+    """A module whose forward is the penalty, so that its parameters can be swapped."""
+
+    def __init__(self, model: nn.Module, regularizer: Regularizer, graph: ChannelGraph) -> None:
+        super().__init__()
+        self.model = model
+        self.ask = lambda: regularizer.penalty(self.model, graph)
+
+    def forward(self) -> Tensor:
+        """The penalty."""
+        return self.ask()
+
+
+def _state(model: nn.Module) -> dict[str, Any]:
+    tensors = {n: (t, t.detach().clone(), t._version) for n, t in [*model.named_parameters(), *model.named_buffers()]}  # noqa: SLF001
+    modules = {n: (type(m), m.training, hooks(m)) for n, m in model.named_modules()}
+    return {"tensors": tensors, "modules": modules}
+
+
+def hooks(module: nn.Module) -> dict[str, int]:
+    """How many hooks of each kind `module` carries."""
+    return {name: len(found) for name, found in vars(module).items() if name.endswith("_hooks")}
+
+
+def _check_same(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert before["modules"] == after["modules"]
+    assert before["tensors"].keys() == after["tensors"].keys()
+    for name, (tensor, value, version) in before["tensors"].items():
+        assert after["tensors"][name][0] is tensor
+        assert torch.equal(after["tensors"][name][1], value)
+        assert after["tensors"][name][2] == version
+        assert tensor.grad is None

@@ -48,7 +48,9 @@ def test_against_autograd_batch_by_batch():
             model.zero_grad()
             F.cross_entropy(model(x), y).backward()
             for unit in range(layer.out_channels):
-                for w, g in zip(layer.weight[unit].flatten().tolist(), layer.weight.grad[unit].flatten().tolist(), strict=True):
+                for w, g in zip(
+                    layer.weight[unit].flatten().tolist(), layer.weight.grad[unit].flatten().tolist(), strict=True
+                ):
                     wanted[unit] += (w * g) ** 2 / len(subject.batches)
         assert found[name].tolist() == pytest.approx(wanted, rel=1e-10)
 

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from secateur.core.contracts import Collector
 from secateur.core.errors import MissingEvidenceError, SecateurError
 from secateur.core.evidence import merge
 from secateur.evidence import COLLECTORS, InputMean, SquaredGradient, Weight, collect
+from secateur.graph.trace import trace
 from secateur.testing import case as cases
 from secateur.testing.regularizer import hooks
 
@@ -23,8 +26,6 @@ class Spy(Collector):
     seen: nn.Module | None = None
 
     def start(self, model, graph):
-        from contextlib import nullcontext
-
         Spy.seen = model
         return nullcontext()
 
@@ -57,7 +58,10 @@ def test_hooks_go_when_the_model_raises():
 def test_merged_halves_are_the_whole():
     subject = cases.normed()
     whole = subject.evidence(EVERYTHING)
-    a, b = (collect(subject.model, part, EVERYTHING, graph=subject.graph) for part in (subject.batches[:1], subject.batches[1:]))
+    a, b = (
+        collect(subject.model, part, EVERYTHING, graph=subject.graph)
+        for part in (subject.batches[:1], subject.batches[1:])
+    )
     both = merge(a, b)
     assert both.samples == whole.samples == 12
     for need in EVERYTHING:
@@ -125,7 +129,13 @@ def test_no_data(needs):
 def test_loss_that_is_not_finite():
     subject = cases.normed()
     with pytest.raises(SecateurError, match="nan"):
-        collect(subject.model, subject.batches, [SquaredGradient], graph=subject.graph, loss=lambda y, t: y.sum() * float("nan"))
+        collect(
+            subject.model,
+            subject.batches,
+            [SquaredGradient],
+            graph=subject.graph,
+            loss=lambda y, t: y.sum() * float("nan"),
+        )
 
 
 def test_inputs_as_tuple_and_dict():
@@ -136,8 +146,6 @@ def test_inputs_as_tuple_and_dict():
 
         def forward(self, x, y):
             return self.b(torch.relu(self.a(x + y)))
-
-    from secateur.graph.trace import trace
 
     model, x = Two().double(), torch.ones(3, 2, dtype=torch.float64)
     graph = trace(model, (x, x))

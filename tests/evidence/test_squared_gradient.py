@@ -2,6 +2,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from secateur.core.contracts import Step
 from secateur.evidence import SquaredGradient, collect
 from secateur.graph.trace import trace
 from secateur.testing import case as cases
@@ -63,8 +64,6 @@ def test_integer_parameters_are_left_out():
 
 def test_gradients_of_small_half_precision_values_do_not_vanish():
     """Squares below float16's smallest number survive, since they are taken in float32."""
-    from secateur.core.contracts import Step
-
     one = SquaredGradient()
     model = nn.Linear(1, 1, bias=False).half()
     with one.start(model, None):

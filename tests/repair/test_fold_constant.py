@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from secateur.apply.masking import mask
+from secateur.apply.masking import mask, unmask_
 from secateur.core.contracts import Known
+from secateur.core.errors import MissingEvidenceError
 from secateur.core.evidence import Evidence
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
@@ -45,7 +46,9 @@ CONSUMERS = {
     "grouped": lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.Sigmoid(), nn.Conv2d(8, 6, 3, groups=2)),
     # a kernel of one: a larger one meets fewer inputs at the border, which the formula leaves out
     "transposed": lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.Sigmoid(), nn.ConvTranspose2d(8, 3, 1)),
-    "transposed grouped": lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.Sigmoid(), nn.ConvTranspose2d(8, 6, 1, groups=2)),
+    "transposed grouped": lambda: nn.Sequential(
+        nn.Conv2d(4, 8, 3), nn.Sigmoid(), nn.ConvTranspose2d(8, 6, 1, groups=2)
+    ),
     "flattened": lambda: nn.Sequential(nn.Conv2d(4, 8, 5), nn.Sigmoid(), nn.Flatten(), nn.Linear(8 * 4, 3)),
 }
 SHAPES = {"linear": (5, 4), "conv1d": (2, 4, 9), "conv3d": (2, 4, 3, 3, 3)}
@@ -89,9 +92,11 @@ def test_the_bias_is_the_least_squares_optimum(kind):
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (1, 2), (2, 2)])
 def test_transposed_kernels_that_tile(stride, groups):
     """Kernel = stride: every output place meets one kernel entry, so on average the kernel's mean, not its sum."""
-    model = nn.Sequential(nn.Conv2d(4, 8, 1), nn.Sigmoid(), nn.ConvTranspose2d(8, 4, stride, stride=stride, groups=groups)).double()
+    model = nn.Sequential(
+        nn.Conv2d(4, 8, 1), nn.Sigmoid(), nn.ConvTranspose2d(8, 4, stride, stride=stride, groups=groups)
+    ).double()
     batches = [(noise(3, 4, 4, 4), None)]
-    before, after = repaired(model, batches, {"0": [0, 2]})
+    _, after = repaired(model, batches, {"0": [0, 2]})
     x = batches[0][0]
     residual = (model(x) - after(x)).detach().movedim(1, 0).flatten(1).mean(1)
     assert torch.allclose(residual, torch.zeros_like(residual), atol=1e-10)
@@ -123,8 +128,6 @@ def test_dead_outputs_of_the_consumer_stay_dead():
 
 
 def test_a_second_round_does_not_fold_twice():
-    from secateur.apply.masking import unmask_
-
     model = nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 2)).double()
     x = noise(6, 3)
     _, first = repaired(model, [(x, None)], {"0": [1]})
@@ -152,8 +155,6 @@ def test_single_weights_are_left_alone():
 
 
 def test_needs_evidence():
-    from secateur.core.errors import MissingEvidenceError
-
     model = nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 2)).double()
     plan = PruningPlan({}, Channel(), trace(model, noise(1, 3)))
     with pytest.raises(MissingEvidenceError, match="InputMean"):

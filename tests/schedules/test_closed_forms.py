@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from secateur.core.errors import IncompatibleError
@@ -19,7 +21,8 @@ def test_cubic_is_the_papers_equation():
 
 
 @pytest.mark.parametrize(
-    ("t", "final", "wanted"), [(0, 0.25, 1.0), (0.5, 0.25, 0.5), (1 / 3, 0.125, 0.5), (2 / 3, 0.125, 0.25), (1, 0.1, 0.1)]
+    ("t", "final", "wanted"),
+    [(0, 0.25, 1.0), (0.5, 0.25, 0.5), (1 / 3, 0.125, 0.5), (2 / 3, 0.125, 0.25), (1, 0.1, 0.1)],
 )
 def test_geometric(t, final, wanted):
     assert Geometric().keep(t, final) == pytest.approx(wanted, rel=1e-15)
@@ -27,7 +30,7 @@ def test_geometric(t, final, wanted):
 
 def test_geometric_removes_the_same_share_each_round():
     course = [Geometric().keep(n / 5, 0.2) for n in range(6)]
-    shares = [b / a for a, b in zip(course, course[1:], strict=False)]
+    shares = [b / a for a, b in pairwise(course)]
     assert shares == pytest.approx([0.2**0.2] * 5)
 
 

@@ -24,7 +24,9 @@ def largest_share(counts_at: Callable[[float], Mapping[str, int]], limits: Limit
     return dict(counts_at(low))
 
 
-def fill(counts: Mapping[str, int], limits: Limits, order: Callable[[Mapping[str, int]], Sequence[str]]) -> dict[str, int]:
+def fill(
+    counts: Mapping[str, int], limits: Limits, order: Callable[[Mapping[str, int]], Sequence[str]]
+) -> dict[str, int]:
     """Spend what rounding left over: raise blocks by one allowed step, in `order`, until no step fits any more."""
     filled = dict(counts)
     while True:

@@ -13,7 +13,9 @@ from secateur.core.scores import Scores
 @allocation("uniform")
 @dataclass(frozen=True, kw_only=True)
 class Uniform(Allocation):
-    """Keep the same share of every block, the largest that fits the budget; spend the remainder where most was rounded off.
+    """Keep the same share of every block, the largest that fits the budget.
+
+    What rounding leaves over is spent where most was rounded off.
 
     Cost: about 50 evaluations of the budget.
     """

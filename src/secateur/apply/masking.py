@@ -72,6 +72,7 @@ def mask_(model: nn.Module, plan: PruningPlan, *, earlier: Mapping[str, Tensor] 
     if plan.is_structured:
         _swap_norms_(model, plan, masks)
     parameters = dict(model.named_parameters())
+    done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
         parameter = parameters[name]
         # Laid out in memory like the parameter, or every forward pass would shuffle a channels-last weight back.
@@ -81,6 +82,9 @@ def mask_(model: nn.Module, plan: PruningPlan, *, earlier: Mapping[str, Tensor] 
         for each in (name, *plan.graph.tensors[name].aliases):
             owner, _, leaf = each.rpartition(".")
             module = model.get_submodule(owner)
+            if (id(module), leaf) in done:
+                continue
+            done.add((id(module), leaf))
             parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
     return model
 
@@ -114,7 +118,7 @@ def unmask_(model: nn.Module) -> nn.Module:
         chains = _chains(module)
         if chains:
             _bake_(module, chains)
-    for name, module in list(model.named_modules()):
+    for name, module in list(model.named_modules(remove_duplicate=False)):
         if isinstance(module, LiveLayerNorm | LiveGroupNorm):
             owner, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(owner), leaf, module.original_norm())
@@ -148,8 +152,13 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
 
 
 def _swap_norms_(model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor]) -> None:
+    """Put live-statistics twins in the place of norms, under every name of a norm, with the mask of its weight."""
+    every = {alias: masks.get(name) for name, axes in plan.graph.tensors.items() for alias in (name, *axes.aliases)}
+    paths = list(model.named_modules(remove_duplicate=False))
     for name in plan.graph.live_norms:
-        live = masks.get(f"{name}.weight")
+        live, norm = every[f"{name}.weight"], model.get_submodule(name)
         if live is not None:
-            owner, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(owner), leaf, live_norm(model.get_submodule(name), live))
+            twin = live_norm(norm, live)
+            for path in (path for path, module in paths if module is norm):
+                owner, _, leaf = path.rpartition(".")
+                setattr(model.get_submodule(owner), leaf, twin)

@@ -33,15 +33,9 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
     if is_masked(small):
         unmask_(small)
     plan.check_fits(small)
-    if plan.is_structured:
-        if verify:
-            verify_plan(small, plan)
-        cut_(small, plan.graph, plan.kept)
-        return small
-    parameters = dict(small.named_parameters())
-    for name, keep in plan.masks().items():
-        parameters[name].data.mul_(keep.to(parameters[name]))
-    return small
+    if plan.is_structured and verify:
+        verify_plan(small, plan)
+    return shrink_(small, plan)
 
 
 def shrink_(model: nn.Module, plan: PruningPlan) -> nn.Module:
@@ -49,5 +43,10 @@ def shrink_(model: nn.Module, plan: PruningPlan) -> nn.Module:
     if is_masked(model):
         unmask_(model)
     plan.check_fits(model)
-    cut_(model, plan.graph, plan.kept)
+    if plan.is_structured:
+        cut_(model, plan.graph, plan.kept)
+        return model
+    parameters = dict(model.named_parameters())
+    for name, keep in plan.masks().items():
+        parameters[name].data.mul_(keep.to(parameters[name]))
     return model

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from secateur.apply.masking import mask_
 from secateur.core.errors import VerificationError
@@ -21,6 +19,7 @@ from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
 from secateur.graph.cut import cut_
+from secateur.graph.record import tensors_in
 
 #: Right networks stay below 1e-11, wrong ones above 1e-3.
 THRESHOLD = 1e-7
@@ -85,32 +84,33 @@ def outputs(model: nn.Module, example: Example) -> list[Tensor]:
     modes = {m: m.training for m in model.modules()}
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            found = example.call(model.eval())
+            found = example.map(torch.clone).call(model.eval())  # a forward may write into its inputs
     finally:
         for module, mode in modes.items():
             module.training = mode
-    leaves: list[Any] = tree_leaves(found)
-    leaves += [x for leaf in leaves if hasattr(leaf, "__dict__") for x in tree_leaves(vars(leaf))]
-    return [x for x in leaves if isinstance(x, Tensor)]
+    return tensors_in(found)
 
 
 def difference(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Largest absolute difference over the largest absolute value, over all outputs; infinite where shapes differ."""
+    """Largest absolute difference over the largest absolute value, over all outputs.
+
+    Infinite where shapes differ, where one side is infinite and the other is not, and where anything is NaN: networks
+    that give no numbers are not known to be equal.
+    """
     if [x.shape for x in a] != [x.shape for x in b]:
         return float("inf")
-    worst = 0.0
-    for x, y in zip(a, b, strict=True):
-        x, y = x.double(), y.double()
-        if not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
-            return float("nan")
-        if x.numel():
-            worst = max(worst, float((x - y).abs().max()) / max(float(x.abs().max()), 1e-30))
-    return worst
+    return max((_relative(x.double(), y.double()) for x, y in zip(a, b, strict=True) if x.numel()), default=0.0)
 
 
-def observed(masked: nn.Module, shrunk: nn.Module, example: Example) -> float:
-    """Largest relative difference of the two networks as they are, on `example`."""
-    return difference(outputs(masked, example), outputs(shrunk, example))
+def _relative(x: Tensor, y: Tensor) -> float:
+    finite = torch.isfinite(x)
+    if not torch.equal(x[~finite], y[~finite]):  # NaN equals nothing, infinities of one sign are equal
+        return float("inf")
+    gap = (x[finite] - y[finite]).abs()
+    if not gap.numel():
+        return 0.0
+    worst = float(gap.max()) / max(float(x[finite].abs().max()), 1e-30)
+    return worst if worst == worst else float("inf")
 
 
 def _double(x: Tensor) -> Tensor:

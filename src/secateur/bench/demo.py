@@ -19,6 +19,7 @@ from secateur.bench.zoo.lenet import lenet5
 from secateur.core.budget import Budget
 from secateur.core.contracts import Progress, Quality
 from secateur.core.errors import VerificationError
+from secateur.core.paper import Paper
 from secateur.core.recipe import FineTune, Recipe
 from secateur.core.report import CompressionReport
 from secateur.criteria import Random, Taylor
@@ -30,8 +31,8 @@ from secateur.report import write_html, write_json
 from secateur.schedules import OneShot
 from secateur.training import train_
 
-DENSE = FineTune(epochs=5, lr=0.05)
-TUNE = FineTune(epochs=4, lr=0.02)
+DENSE = FineTune(epochs=4, lr=0.05)
+TUNE = FineTune(epochs=3, lr=0.02)
 BUDGET = Budget("0.25 macs")
 OURS = Recipe(
     criterion=Taylor(),
@@ -41,6 +42,7 @@ OURS = Recipe(
     budget=BUDGET,
     finetune=TUNE,
 )
+SCRATCH = Paper("liu2019")
 LOT = replace(OURS, criterion=Random(), allocation=Uniform())
 
 
@@ -83,7 +85,7 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> Outco
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         dense = lenet5().to(memory_format=torch.channels_last)
-    example = torch.zeros(1, 1, 28, 28)
+    example = test.images[:1]
     train_(dense, Batches(training, seed=seed), DENSE, progress=progress, what="train dense")
     run = Run(runtimes=("torch", "onnxruntime"), progress=progress)
     ours = compress(
@@ -95,7 +97,9 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> Outco
         "same shape, from scratch": _from_scratch(ours.model, Batches(training, seed=seed + 2), seed, progress),
     }
     report = replace(
-        ours.report, controls={name: measure(model, example, quality=quality, runtimes=()) for name, model in controls.items()}
+        ours.report,
+        papers=(*ours.report.papers, SCRATCH.cite()),
+        controls={name: measure(model, example, quality=quality, runtimes=()) for name, model in controls.items()}
     )
     write_json(report, out / "report.json")
     write_html(report, out / "report.html")

@@ -12,7 +12,7 @@ from secateur.core.errors import BudgetError
 UNITS_OF_BUDGET = ("macs", "params", "weights", "units")
 
 _WORDS = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "all": 1.0}
-_TEXT = re.compile(r"(?P<amount>\d+\s*/\s*\d+|[\d.]+\s*%?|[a-z]+)\s*(?:of\s+)?(?:the\s+)?(?P<of>[a-z]+)")
+_TEXT = re.compile(r"(?P<amount>\d+\s*/\s*\d+|[\d.]+(?:e-?\d+)?\s*%?|[a-z]+)\s*(?:of\s+)?(?:the\s+)?(?P<of>[a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)

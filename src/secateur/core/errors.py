@@ -51,8 +51,11 @@ class CodecError(SecateurError):
     """A saved file is truncated, tampered with, or not one of ours."""
 
 
-class UnknownNameError(SecateurError, LookupError):
+class UnknownNameError(SecateurError, KeyError):
     """A registry or name pattern was asked for something it does not hold."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would print its message in quotes
 
 
 class SecateurWarning(UserWarning):

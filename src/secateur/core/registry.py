@@ -44,6 +44,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return iter(sorted(self._items))
 
     def __len__(self) -> int:
+        self._load_outside()
         return len(self._items)
 
     def name_of(self, item: object) -> str:

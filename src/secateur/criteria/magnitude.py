@@ -20,7 +20,8 @@ from secateur.evidence import Weight
 class Magnitude(ElementCriterion):
     """Absolute value of each weight, to a power.
 
-    Paper:   Li et al., *Pruning Filters for Efficient ConvNets*, ICLR 2017, Sec. 3.1 (filters, p = 1). arXiv:1608.08710;
+    Paper:   Li et al., *Pruning Filters for Efficient ConvNets*, ICLR 2017, Sec. 3.1 (filters, p = 1).
+             arXiv:1608.08710;
              Han et al., *Learning both Weights and Connections*, NIPS 2015, Sec. 3 (single weights). arXiv:1506.02626
     Formula: s(w) = |w| ** p; a unit's score is the sum over its entries
     Shapes:  tensor (*) -> scores (*)

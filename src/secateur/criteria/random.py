@@ -22,7 +22,8 @@ from secateur.evidence import Weight
 class Random(ElementCriterion):
     """A uniform random number for each weight.
 
-    Paper:   Blalock et al., *What is the State of Neural Network Pruning?*, MLSys 2020, Sec. 6 (controls). arXiv:2003.03033
+    Paper:   Blalock et al., *What is the State of Neural Network Pruning?*, MLSys 2020, Sec. 6 (controls).
+             arXiv:2003.03033
     Formula: s(w) ~ U(0, 1), independent, from a generator that depends on seed and tensor name only
     Shapes:  tensor (*) -> scores (*)
     Cost:    O(n) for n weights; no data
@@ -40,7 +41,11 @@ class Random(ElementCriterion):
     paper: ClassVar[Paper | None] = Paper("blalock2020")
     needs: ClassVar[tuple[type[Collector], ...]] = (Weight,)
     traits: ClassVar[Traits] = Traits(
-        scale="invariant", zero_is_least=False, permutation_equivariant=False, rescale_invariant=True, comparable=Scope.GLOBAL
+        scale="invariant",
+        zero_is_least=False,
+        permutation_equivariant=False,
+        rescale_invariant=True,
+        comparable=Scope.GLOBAL,
     )
 
     def saliency(self, tensor: str, evidence: Evidence) -> Tensor:

@@ -55,8 +55,8 @@ def collect(
     hungry = [need.__name__ for need in collectors if need.wants_data]
     if hungry and batches is None:
         raise MissingEvidenceError(
-            f"{', '.join(hungry)} cannot be collected without data. Pass data=, an iterable of (inputs, target) batches, "
-            "or choose a data-free criterion such as magnitude."
+            f"{', '.join(hungry)} cannot be collected without data. "
+            "Pass data=, an iterable of (inputs, target) batches, or choose a data-free criterion such as magnitude."
         )
     gradients = any(need.wants_gradients for need in collectors)
     private = copy.deepcopy(model).eval()
@@ -77,7 +77,9 @@ def collect(
                 if progress is not None:
                     progress("collect", number, total)
             if not samples:
-                raise MissingEvidenceError("data holds no batches. Pass a non-empty iterable that can be walked through again.")
+                raise MissingEvidenceError(
+                    "data holds no batches. Pass a non-empty iterable that can be walked through again."
+                )
         return Evidence({need: dict(one.result()) for need, one in collectors.items()}, samples)
 
 

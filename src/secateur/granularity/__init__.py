@@ -1,4 +1,4 @@
-"""What one unit is: a single weight, a channel, …"""
+"""What one unit is: a single weight, a channel."""
 
 from secateur.granularity.base import GRANULARITIES
 from secateur.granularity.channel import Channel

@@ -43,13 +43,23 @@ class State:
 
 @dataclass(slots=True)
 class Atoms:
-    """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays."""
+    """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays.
+
+    Attributes:
+        count: how many atoms there are, the zero included.
+        edges: joined atoms.
+        pins: atoms that may not be cut, and why.
+        roles: atoms of parameters, and the part they play.
+        live: atoms over which a norm computes statistics, and the norm's module.
+        sizes: atoms of a dim whose length a module keeps: the module and the attribute.
+    """
 
     count: int = 1
     edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     pins: list[tuple[Tensor, str]] = field(default_factory=list)
     roles: list[tuple[Tensor, Role]] = field(default_factory=list)
     live: list[tuple[Tensor, str]] = field(default_factory=list)
+    sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
 
     def new(self, size: int) -> Tensor:
         """Fresh atoms for one dim."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.nn.utils import parametrize
 
 from secateur.graph.labels import Atoms, State
 from secateur.graph.record import Call, Recording, Ref
@@ -59,10 +60,26 @@ def propagate(model: nn.Module, recording: Recording) -> Propagation:
     for ref in recording.outputs:
         for labels in states.get(ref.key, State.free(0)).labels:
             atoms.pin(labels, "is an output of the model")
+    for name, why in _opaque(model):
+        for labels in owned[name]:
+            atoms.pin(labels, why)
     for name in set(owned) - set(walk.first_use):
         for labels in owned[name]:
             atoms.pin(labels, "is not used in the traced forward pass")
     return walk
+
+
+def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Parameters of modules that do not use them through plain attributes, so that a mask could not reach them."""
+    for path, module in model.named_modules():
+        if parametrize.is_parametrized(module):
+            why, mine = "is parametrised (torch.nn.utils.parametrize); remove that first", module.named_parameters()
+        elif isinstance(module, nn.RNNBase):
+            why, mine = "keeps its weights in a flat list, which masks do not reach", module.named_parameters()
+        else:
+            continue
+        where = path or "the top module"
+        yield from ((f"{path}.{leaf}" if path else leaf, f"{why}: operator of {type(module).__name__} at {where}") for leaf, _ in mine)
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:

@@ -19,6 +19,10 @@ from secateur.core.errors import TraceError
 from secateur.core.example import Example
 
 
+#: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
+_NUMBERS = frozenset({"number", "Tensor", "Optional[number]", "Optional[Tensor]"})
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """Stands for a tensor in recorded arguments: `key` tells tensors apart, in-place results keep their key."""
@@ -59,8 +63,14 @@ class Call:
         return [x for x in tree_leaves(self.bound) if isinstance(x, Ref)]
 
     def scalars(self) -> list[float]:
-        """All floating-point arguments; they must not change when widths do."""
-        return [x for x in tree_leaves(self.bound) if isinstance(x, float)]
+        """All numbers that enter the arithmetic, sizes and dims left out; they must not change when widths do."""
+        kinds = {a.name: str(a.type) for a in self.func._schema.arguments}  # noqa: SLF001  torch offers no public name
+        return [
+            float(x)
+            for name, value in self.bound.items()
+            for x in tree_leaves(value)
+            if isinstance(x, float) or (type(x) is int and kinds.get(name, "number") in _NUMBERS)
+        ]
 
 
 @dataclass(slots=True)
@@ -115,6 +125,8 @@ class _Recorder(TorchDispatchMode):
 
         names = [a.name for a in func._schema.arguments]  # noqa: SLF001
         bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
+        if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
+            bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         out = func(*args, **kwargs)
         outputs = tuple(hide(x) for x in tree_leaves(out))
         self.recording.calls.append(Call(func, bound, outputs, self.stack[-1] if self.stack else ""))
@@ -145,11 +157,11 @@ def record(model: nn.Module, example: Example) -> Recording:
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
         handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
-    recorder = _Recorder(model, recording, stack)
+    recorder, example = _Recorder(model, recording, stack), example.map(torch.clone)  # a forward may write into its inputs
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), recorder:
             output = example.call(model)
-        recording.outputs = [recorder.ref(x) for x in _tensors_in(output)]
+        recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
     except Exception as error:  # noqa: BLE001  whatever the user's forward raises is the finding
         recording.failure = (error, stack[-1])
     finally:
@@ -177,11 +189,16 @@ def private_copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _tensors_in(output: Any) -> list[Tensor]:
-    """Tensors anywhere in a model's output: tuples, dicts, dataclass-like objects."""
-    leaves = tree_leaves(output)
-    found = [x for x in leaves if isinstance(x, Tensor)]
-    for leaf in leaves:
-        if not isinstance(leaf, Tensor) and hasattr(leaf, "__dict__"):
-            found += [x for x in tree_leaves(vars(leaf)) if isinstance(x, Tensor)]
+def tensors_in(output: Any) -> list[Tensor]:
+    """Tensors anywhere in a model's output: in tuples, dicts, and the attributes of other objects, however deep."""
+    found: list[Tensor] = []
+    seen: set[int] = set()
+    waiting = tree_leaves(output)
+    while waiting:
+        leaf = waiting.pop(0)
+        if isinstance(leaf, Tensor):
+            found.append(leaf)
+        elif hasattr(leaf, "__dict__") and not isinstance(leaf, type | nn.Module) and id(leaf) not in seen:
+            seen.add(id(leaf))
+            waiting += tree_leaves(vars(leaf))
     return found

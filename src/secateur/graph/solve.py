@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from secateur.core.groups import Axis, ChannelGraph, Group, Op, Role, Slot, TensorAxes, fingerprint
+from secateur.core.groups import Attribute, Axis, ChannelGraph, Group, Op, Role, Slot, TensorAxes, fingerprint
 from secateur.core.rng import generator
 from secateur.graph.attributes import standard_attributes
 from secateur.graph.labels import strongest
@@ -113,12 +113,22 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         groups=solution.groups,
         tensors=tensors,
         ops=tuple(ops),
-        attributes=standard_attributes(model, tensors),
+        attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
         live_norms=tuple(sorted(live)),
         fingerprint=fingerprint(model),
         unknown=dict(walk.unknown),
         inputs=inputs,
     )
+
+
+def _kept_sizes(walk: Propagation, solution: Solution, tensors: Mapping[str, TensorAxes]) -> tuple[Attribute, ...]:
+    """Sizes kept by modules that hold no tensor from which they could be read."""
+    found = {}
+    for labels, module, name in walk.atoms.sizes:
+        axis = solution.axis(labels, len(labels))
+        if axis is not None and axis.terms and not any(t.startswith(f"{module}.") for t in tensors):
+            found[module, name] = Attribute(module, name, axis)
+    return tuple(found.values())
 
 
 def aliases(model: nn.Module) -> dict[str, str]:

@@ -48,7 +48,7 @@ def _ranked(found: Sequence[Any], target: Any, most: int) -> Tensor:
     if not isinstance(scores, Tensor) or scores.ndim < 2 or not isinstance(target, Tensor):
         raise IncompatibleError(
             "accuracy needs a model whose first output is a tensor of scores (B, classes, ..), and a target tensor of "
-            f"class numbers, got {_shown(scores)} and {_shown(target)}. Write your own quality function for other tasks."
+            f"class numbers, got {_shown(scores)} and {_shown(target)}. For other tasks write a quality function."
         )
     if target.shape != (scores.shape[0], *scores.shape[2:]) or target.is_floating_point():
         raise IncompatibleError(

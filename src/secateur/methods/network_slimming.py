@@ -18,8 +18,10 @@ from secateur.schedules import OneShot
 def network_slimming() -> Recipe:
     """Network slimming.
 
-    Paper:    Liu et al., *Learning Efficient Convolutional Networks through Network Slimming*, ICCV 2017. arXiv:1708.06519
-    Reported: VGG-19 on CIFAR-10 with 70 % of its channels removed: accuracy 93.77 -> 93.78 %, 20.04 M -> 2.25 M parameters
+    Paper:    Liu et al., *Learning Efficient Convolutional Networks through Network Slimming*, ICCV 2017.
+              arXiv:1708.06519
+    Reported: VGG-19 on CIFAR-10 with 70 % of its channels removed: accuracy 93.77 -> 93.78 %, 20.04 M -> 2.25 M
+              parameters
     Differs:  starts from a trained network and charges the scales for a few epochs, where the paper charges the whole
               training; a pruned channel's mean is folded into the next bias, and statistics are estimated again
     """

@@ -82,7 +82,9 @@ class Choices(Limits):
         if self.budget.of == "units":
             return sum(counts.values())
         if self.budget.of == "macs":
-            dense = {op.weight: self.graph.tensors[op.weight].numel(full) for op in self.graph.ops if op.weight in counts}
+            dense = {
+                op.weight: self.graph.tensors[op.weight].numel(full) for op in self.graph.ops if op.weight in counts
+            }
             return sum(
                 op.macs(full) * counts[op.weight] // dense[op.weight] if op.weight in counts else op.macs(full)
                 for op in self.graph.ops

@@ -39,7 +39,9 @@ class Constraints:
 
     def __post_init__(self) -> None:
         if self.multiple < 1:
-            raise IncompatibleError(f"multiple must be 1 or more, got multiple={self.multiple!r}. 8 or 16 suit most processors.")
+            raise IncompatibleError(
+                f"multiple must be 1 or more, got multiple={self.multiple!r}. 8 or 16 suit most processors."
+            )
 
 
 def plan(

@@ -38,7 +38,9 @@ def score(
     values = {block.name: _one(criterion, unit, block, evidence) for block in unit.blocks(graph)}
     for name, scores in values.items():
         if not bool(torch.isfinite(scores).all()):
-            raise SecateurError(f"{criterion!r} gave scores that are not finite for {name!r}. Check weights and data for NaN.")
+            raise SecateurError(
+                f"{criterion!r} gave scores that are not finite for {name!r}. Check weights and data for NaN."
+            )
     return Scores(values, unit, repr(criterion), criterion.traits.comparable)
 
 
@@ -51,4 +53,6 @@ def _one(criterion: Criterion, granularity: Granularity, block: Block, evidence:
             assert block.group is not None
             return criterion.score(block.group, evidence).double()
         case _:
-            raise SecateurError(f"{criterion!r} is neither an ElementCriterion nor a UnitCriterion. Derive it from one.")
+            raise SecateurError(
+                f"{criterion!r} is neither an ElementCriterion nor a UnitCriterion. Derive it from one."
+            )

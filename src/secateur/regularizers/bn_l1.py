@@ -35,14 +35,16 @@ class BNL1(Regularizer):
 
     def __post_init__(self) -> None:
         if self.strength < 0:
-            raise IncompatibleError(f"strength must be 0 or more, got strength={self.strength!r}. It is the price of |gamma|.")
+            raise IncompatibleError(
+                f"strength must be 0 or more, got strength={self.strength!r}. It is the price of |gamma|."
+            )
 
     def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
         """The charge, differentiable."""
-        parameters = dict(model.named_parameters())
-        total = torch.zeros((), device=next(iter(parameters.values())).device)
-        for slot in (s for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES) if s.tensor in parameters):
+        total = torch.zeros((), device=next(model.parameters()).device)
+        for slot in (s for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES)):
+            owner, _, leaf = slot.tensor.rpartition(".")
+            scales = getattr(model.get_submodule(owner), leaf)  # by attribute, so that masked networks are charged too
             # Only the entries of this group: a norm over a concatenation also scales channels that may not be cut.
-            mine = slot.index.flatten().to(total.device)
-            total = total + parameters[slot.tensor].index_select(slot.dim, mine).abs().sum()
+            total = total + scales.index_select(slot.dim, slot.index.flatten().to(total.device)).abs().sum()
         return self.strength * total

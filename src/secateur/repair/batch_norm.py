@@ -38,21 +38,26 @@ class BatchNorm(Repair):
 
     def __post_init__(self) -> None:
         if self.batches < 1:
-            raise IncompatibleError(f"batches must be 1 or more, got batches={self.batches!r}. 50 are enough as a rule.")
+            raise IncompatibleError(
+                f"batches must be 1 or more, got batches={self.batches!r}. 50 are enough as a rule."
+            )
 
     def repair_(self, student: nn.Module, dense: nn.Module, plan: PruningPlan, known: Known) -> None:
         """Overwrite the running statistics of `student`."""
-        norms = [m for m in student.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]  # noqa: SLF001
+        kind = nn.modules.batchnorm._BatchNorm  # noqa: SLF001  the common base of all batch norms
+        norms = [m for m in student.modules() if isinstance(m, kind) and m.track_running_stats]
         if not norms or not plan.masks():  # nothing was cut, so nothing needs mending
             return
         seen = 0
         with _averaging(student, norms), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for seen, (inputs, _) in enumerate(islice(known.batches, self.batches), 1):  # noqa: B007  counted below
+            for seen, (inputs, _) in enumerate(islice(known.batches, self.batches), 1):
                 if seen == 1:
                     _reset_(norms)
                 Example.of(inputs).call(student)
         if not seen:
-            raise MissingEvidenceError("data holds no batches. Pass a non-empty iterable that can be walked through again.")
+            raise MissingEvidenceError(
+                "data holds no batches. Pass a non-empty iterable that can be walked through again."
+            )
 
 
 def _reset_(norms: list[nn.modules.batchnorm._BatchNorm]) -> None:

@@ -23,8 +23,8 @@ from secateur.repair.base import repair
 class FoldConstant(Repair):
     """Replace every removed channel by its mean, which is a constant and so belongs into the next layer's bias.
 
-    Paper:   Ye et al., *Rethinking the Smaller-Norm-Less-Informative Assumption*, ICLR 2018, Sec. 4 (constant channels).
-             arXiv:1802.00124
+    Paper:   Ye et al., *Rethinking the Smaller-Norm-Less-Informative Assumption*, ICLR 2018, Sec. 4 (constant
+             channels). arXiv:1802.00124
     Formula: b_o += sum over removed c of W_oc . E[x_c], W_oc summed over the kernel
     Cost:    one forward pass per batch to collect E[x]; O(weights) to fold
     Differs: the paper folds the exact constant of a channel whose scale is zero; the measured mean equals it there and
@@ -41,7 +41,9 @@ class FoldConstant(Repair):
         """Add the constants to the biases of `student`."""
         means = known.evidence[InputMean]
         gone = _dead_inputs(plan)
-        stored = {name.replace("parametrizations.", "").removesuffix(".original"): p for name, p in student.named_parameters()}
+        stored = {
+            name.replace("parametrizations.", "").removesuffix(".original"): p for name, p in student.named_parameters()
+        }
         weights = dict(dense.named_parameters())
         with torch.no_grad():
             for name in sorted(gone.keys() & means.keys()):
@@ -51,7 +53,7 @@ class FoldConstant(Repair):
                     dead = gone[name].to(weight)
                     # A grouped convolution tells of one of its groups, and all of them lose the same places.
                     dead = dead.repeat(means[name].numel() // dead.numel())
-                    bias += _constant(module, weight, means[name].to(weight) * dead)
+                    bias.add_(_constant(module, weight, means[name].to(weight) * dead))
 
 
 def _dead_inputs(plan: PruningPlan) -> Mapping[str, Tensor]:

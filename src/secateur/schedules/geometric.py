@@ -15,7 +15,8 @@ from secateur.schedules.base import check_steps, schedule
 class Geometric(Schedule):
     """Iterative pruning: each round keeps the same share of what the round before left.
 
-    Paper:   Han et al., *Learning both Weights and Connections*, NIPS 2015, Sec. 3.4 (iterative pruning). arXiv:1506.02626
+    Paper:   Han et al., *Learning both Weights and Connections*, NIPS 2015, Sec. 3.4 (iterative pruning).
+             arXiv:1506.02626
     Formula: keep(t) = final ** t
     Differs: the paper chooses each round's threshold by hand
 

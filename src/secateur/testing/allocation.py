@@ -20,7 +20,7 @@ from secateur.planning import Constraints, plan
 from secateur.planning.limits import Choices
 from secateur.testing import case as cases
 
-_SHARES = (0.15, 0.3, 0.5, 0.61, 0.8, 0.99, 1.0)
+_SHARES = (0.15, 0.3, 0.61, 0.99)
 
 
 class AllocationContract:
@@ -64,7 +64,7 @@ class AllocationContract:
             scores = _scores(Channel(), values)
             totals = [
                 sum(allocation.counts(scores, _limits(Channel(), Budget(step / 40, "units"))).values())
-                for step in range(8, 41)
+                for step in range(9, 41, 2)
             ]
             assert totals == sorted(totals)
 
@@ -75,7 +75,9 @@ class AllocationContract:
             backwards = _scores(Channel(), dict(reversed(values.items())))
             for share in _SHARES:
                 forth = allocation.counts(scores, _limits(Channel(), Budget(share, "units"), least=True))
-                back = allocation.counts(backwards, _limits(Channel(), Budget(share, "units"), least=True, reverse=True))
+                back = allocation.counts(
+                    backwards, _limits(Channel(), Budget(share, "units"), least=True, reverse=True)
+                )
                 assert dict(forth) == dict(back)
 
     def test_impossible_budget(self, allocation: Allocation) -> None:
@@ -104,7 +106,7 @@ class AllocationContract:
     def test_value(self, allocation: Allocation) -> None:
         """An allocation is a value: its repr makes it again; it pickles, hashes and copies."""
         known = vars(sys.modules[type(allocation).__module__])
-        assert eval(repr(allocation), dict(known)) == allocation  # noqa: S307  our own repr
+        assert eval(repr(allocation), dict(known)) == allocation
         assert pickle.loads(pickle.dumps(allocation)) == allocation
         assert hash(copy.deepcopy(allocation)) == hash(allocation)
 
@@ -145,7 +147,9 @@ def _scores(granularity: Granularity, values: Mapping[str, Tensor]) -> Scores:
 
 
 def _noise(granularity: Granularity) -> dict[str, Tensor]:
-    return {n: torch.rand(b.units, generator=generator(0, n), dtype=torch.float64) for n, b in _blocks(granularity).items()}
+    return {
+        n: torch.rand(b.units, generator=generator(0, n), dtype=torch.float64) for n, b in _blocks(granularity).items()
+    }
 
 
 def _levels(granularity: Granularity) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""A plain training loop: mini-batches, one optimiser, a learning rate that warms up briefly and falls along a cosine."""
+"""A plain training loop: mini-batches, one optimiser, a learning rate that warms up and falls along a cosine."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def train_(
             if penalty is not None:
                 value = value + penalty(model)
             if not bool(torch.isfinite(value)):
-                raise SecateurError(f"the loss is {value.item()} at step {number}. Lower lr={how.lr} or check the data.")
+                raise SecateurError(
+                    f"the loss is {value.item()} at step {number}. Lower lr={how.lr} or check the data."
+                )
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimizer.step()

@@ -3,6 +3,7 @@
 from secateur.graph.rules import (
     contraction,
     conv,
+    creation,
     embedding,
     joining,
     movement,
@@ -19,6 +20,7 @@ __all__ = [
     "Site",
     "contraction",
     "conv",
+    "creation",
     "embedding",
     "joining",
     "movement",

@@ -14,5 +14,8 @@ def embedding(site: Site) -> State:
     assert w is not None
     site.pin(w.labels[0], "looks rows up by number")
     site.play(w, 1, Role.PRODUCES)
+    rows = site.state("indices")
+    assert rows is not None
+    site.pin_all(rows, "holds row numbers")
     free = len(site.shape("indices"))
     return State((*[None] * free, w.labels[1]), (*[False] * free, w.silent[1]))

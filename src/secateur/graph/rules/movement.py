@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,11 +10,18 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from secateur.graph.labels import State, separate
+from secateur.graph.record import Ref
 from secateur.graph.rules.base import Site, rule
 
 
-def move(site: Site, name: str = "self") -> list[State]:
-    """States of all outputs of a call that only moves the entries of tensor `name` about."""
+def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
+    """States of all outputs of a call that only moves the entries of tensor `name` about.
+
+    Args:
+        site: the call.
+        name: the argument whose entries are moved.
+        instead: arguments to use instead of the recorded ones when the operator runs on labels.
+    """
     state = site.state(name)
     assert state is not None
     labels: list[list[Tensor | None]] = [[None] * len(s) for s in site.output_shapes]
@@ -21,7 +29,7 @@ def move(site: Site, name: str = "self") -> list[State]:
     for dim, vector in enumerate(state.labels):
         if vector is None:
             continue
-        for out, moved in enumerate(_run(site, name, vector, dim)):
+        for out, moved in enumerate(_run(site, name, vector, dim, instead)):
             found = separate(site.atoms, moved)
             if found is None:
                 continue
@@ -35,12 +43,12 @@ def move(site: Site, name: str = "self") -> list[State]:
     return [State(tuple(a), tuple(s), state.static, state.source) for a, s in zip(labels, silent, strict=True)]
 
 
-def _run(site: Site, name: str, vector: Tensor, dim: int) -> list[Tensor]:
+def _run(site: Site, name: str, vector: Tensor, dim: int, instead: Mapping[str, Any]) -> list[Tensor]:
     shape = site.shape(name)
     spread = vector.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape)
     if site.call.name in ("aten::view", "aten::_unsafe_view", "aten::reshape"):
         return [spread.reshape(site.output_shapes[0])]  # labels are spread without copies, which view would refuse
-    arguments: dict[str, Any] = {**site.call.bound, name: spread}
+    arguments: dict[str, Any] = {**site.call.bound, **instead, name: spread}
     return [x for x in tree_leaves(site.call.func(**arguments)) if isinstance(x, Tensor)]
 
 
@@ -58,7 +66,7 @@ def whole(site: Site) -> list[State]:
 def pad(site: Site) -> list[State]:
     """New entries are zeros, which belong to nobody and stay."""
     value = site.call.bound.get("value", 0)
-    states = move(site)
+    states = move(site, value=0)  # a new entry has label 0, whatever its value
     return states if value in (0, 0.0, None) else [State(s.labels, (False,) * len(s.labels), s.static) for s in states]
 
 
@@ -78,13 +86,13 @@ def slice_(site: Site) -> list[State]:
     if labels is None or out == size:
         return move(site)
     start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
-    if int(site.literal("step", 1)) == 1 and size % out == 0 and start % out == 0:
+    if int(site.literal("step", 1)) == 1 and out and size % out == 0 and start % out == 0:
         couple(site, labels, size // out)
         return move(site)
     return _literal(site, (dim,))
 
 
-@rule("aten::split", "aten::split_with_sizes", "aten::chunk")
+@rule("aten::split", "aten::split_with_sizes", "aten::chunk", "aten::unsafe_split", "aten::unsafe_split_with_sizes")
 def split(site: Site) -> list[State]:
     """Equal pieces lose the same positions, so that they stay equal; unequal sizes are literals."""
     state, dim = site.state("self"), int(site.literal("dim", 0))
@@ -104,7 +112,7 @@ def couple(site: Site, labels: Tensor | None, pieces: int) -> None:
             site.join(row, rows[0])
 
 
-@rule("aten::select", "aten::unbind", "aten::roll", "aten::narrow", "aten::index_select", "aten::gather", "aten::unfold")
+@rule("aten::select", "aten::unbind", "aten::roll", "aten::narrow", "aten::unfold")
 def by_position(site: Site) -> list[State]:
     """Entries are named by position along `dim` (or `dims`), which a cut would shift: that dim may not be cut."""
     dims = site.literal("dim", site.literal("dims", site.literal("dimension", 0)))
@@ -114,10 +122,37 @@ def by_position(site: Site) -> list[State]:
 @rule("aten::index")
 def index(site: Site) -> list[State]:
     """Advanced indexing names entries of the indexed dims by number; the other dims move along."""
-    return _literal(site, [d for d, i in enumerate(site.literal("indices")) if i is not None], real=True)
+    indices = site.literal("indices")
+    for ref in indices:
+        if ref is not None:
+            site.pin_all(site.state_of(ref), "holds positions")
+    moved = torch.empty(site.shape("self"), device="meta")[[slice(None) if i is None else _zeros(i, "meta") for i in indices]]
+    state = site.state("self")
+    assert state is not None
+    if moved.ndim != len(site.output_shapes[0]):  # a truth value for each entry takes several dims at once
+        site.pin_all(state, "picks entries by a mask")
+        return [State.free(len(shape)) for shape in site.output_shapes]
+    return _literal(site, [d for d, i in enumerate(indices) if i is not None], real=True)
 
 
-def _literal(site: Site, dims: Any, real: bool = False) -> list[State]:
+@rule("aten::index_select", "aten::gather")
+def by_index(site: Site) -> list[State]:
+    """Positions along one dim are read from a tensor; a gather takes the first entries of all other dims."""
+    ref, dim = site.call.bound["index"], int(site.literal("dim"))
+    shape, state = site.shape("self"), site.state("self")
+    assert state is not None
+    dims = [dim % len(shape)]
+    site.pin_all(site.state_of(ref), "holds positions")
+    if site.call.name == "aten::gather":
+        dims += [d for d, size in enumerate(ref.shape) if size != shape[d]]
+    return _literal(site, set(dims), index=_zeros(ref))
+
+
+def _zeros(ref: Ref, device: str = "cpu") -> Tensor:
+    return torch.zeros(ref.shape, dtype=torch.long, device=device)
+
+
+def _literal(site: Site, dims: Any, real: bool = False, **instead: Any) -> list[State]:
     """Pin `dims`, then move the rest."""
     state = site.state("self")
     assert state is not None
@@ -130,7 +165,7 @@ def _literal(site: Site, dims: Any, real: bool = False) -> list[State]:
     try:
         if real and any(v is not None for v in labels):
             return _index_rest(site, labels)
-        return move(site)
+        return move(site, **instead)
     finally:
         site.states[key] = kept
 
@@ -138,13 +173,14 @@ def _literal(site: Site, dims: Any, real: bool = False) -> list[State]:
 def _index_rest(site: Site, labels: list[Tensor | None]) -> list[State]:
     """Move the unindexed dims of an advanced-indexing call; index values do not matter, only their shapes."""
     shape = site.shape("self")
-    indices = [None if i is None else torch.zeros(i.shape, dtype=torch.long) for i in site.literal("indices")]
+    indices = [None if i is None else _zeros(i) for i in site.literal("indices")]
     out: list[Tensor | None] = [None] * len(site.output_shapes[0])
     for dim, vector in enumerate(labels):
         if vector is not None:
             spread = vector.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape)
-            at, new = separate(site.atoms, torch.ops.aten.index(spread, indices)) or (0, None)
-            out[at] = new
+            found = separate(site.atoms, torch.ops.aten.index(spread, indices))
+            if found is not None:
+                out[found[0]] = found[1]
     state = site.state("self")
     assert state is not None
     return [State(tuple(out), tuple(v is not None and all(state.silent) for v in out), state.static)]

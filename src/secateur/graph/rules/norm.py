@@ -19,9 +19,14 @@ def _affine(site: Site, labels: Tensor | None, weight: str = "weight", bias: str
     return labels, w is not None and w.silent[0] and (b is None or b.silent[0])
 
 
-def _free(site: Site) -> list[State]:
-    """States of the further outputs (saved statistics), which nobody prunes by."""
-    return [State.free(len(shape)) for shape in site.output_shapes[1:]]
+def _statistics(site: Site, labels: Tensor | None) -> list[State]:
+    """States of the further outputs, saved statistics: they are one to a unit where their last dim is as long."""
+    size = -1 if labels is None else len(labels)
+    states = []
+    for shape in site.output_shapes[1:]:
+        free = State.free(len(shape))
+        states.append(State((*free.labels[:-1], labels), free.silent) if shape and shape[-1] == size else free)
+    return states
 
 
 @rule(
@@ -44,7 +49,15 @@ def batch_norm(site: Site) -> list[State]:
     for d in (0, *range(2, len(x.labels))):
         site.pin(x.labels[d], "normalises over it")
     rest = len(x.labels) - 2
-    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_free(site)]
+    _follow(site, labels)
+    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_statistics(site, labels)]
+
+
+def _follow(site: Site, labels: Tensor | None) -> None:
+    """A norm without any tensor still keeps the number of its channels."""
+    width = getattr(site.module, "num_features", 0)
+    if labels is not None and isinstance(site.module, nn.modules.batchnorm._NormBase) and width > 1:  # noqa: SLF001  no public base
+        site.atoms.sizes.append((labels[:width], site.call.module, "num_features"))
 
 
 @rule("aten::native_layer_norm")
@@ -65,7 +78,7 @@ def layer_norm(site: Site) -> list[State]:
                 if state is not None:
                     site.pin(state.labels[d - first], "normalises over it")
             labels[d] = None
-    return [State(tuple(labels), tuple(silent)), *_free(site)]
+    return [State(tuple(labels), tuple(silent)), *_statistics(site, None)]
 
 
 @rule("aten::native_group_norm")
@@ -82,8 +95,8 @@ def group_norm(site: Site) -> list[State]:
         _live(site, labels, nn.GroupNorm)
     for d in (0, *range(2, len(x.labels))):
         site.pin(x.labels[d], "normalises over it")
-    rest = len(x.labels) - 2
-    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_free(site)]
+    rest, per_group = len(x.labels) - 2, labels if labels is not None and groups == len(labels) else None
+    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_statistics(site, per_group)]
 
 
 def _live(site: Site, labels: Tensor | None, kind: type[nn.Module]) -> None:

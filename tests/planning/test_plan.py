@@ -1,0 +1,209 @@
+import re
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from secateur.allocation import Global, Uniform
+from secateur.core.budget import UNITS_OF_BUDGET, Budget
+from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
+from secateur.core.rng import generator
+from secateur.core.scores import Scope, Scores
+from secateur.granularity import Channel, Weight
+from secateur.graph.cost import cost
+from secateur.graph.trace import trace
+from secateur.planning import Constraints, plan
+
+WIDTHS = {"0": 4, "2": 5, "4": 3}
+
+
+def build(a, b, c):
+    return nn.Sequential(
+        nn.Conv2d(2, a, 3), nn.ReLU(), nn.Conv2d(a, b, 3), nn.ReLU(), nn.Conv2d(b, c, 1), nn.ReLU(), nn.Conv2d(c, 2, 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return trace(build(*WIDTHS.values()), torch.zeros(1, 2, 7, 7))
+
+
+def scores(graph, granularity=None):
+    unit = granularity or Channel()
+    values = {
+        b.name: torch.rand(b.units, generator=generator(0, b.name), dtype=torch.float64) for b in unit.blocks(graph)
+    }
+    return Scores(values, unit, "noise", Scope.GLOBAL)
+
+
+def measured(a, b, c):
+    """Multiply-accumulates and parameters of a network built at these widths, from the shapes of its layers."""
+    macs = 25 * a * 2 * 9 + 9 * b * a * 9 + 9 * c * b + 9 * 2 * c
+    weights = a * 2 * 9 + b * a * 9 + c * b + 2 * c
+    return {"macs": macs, "params": weights + a + b + c + 2, "weights": weights, "units": a + b + c}
+
+
+ALL_WIDTHS = list(product(*(range(1, n + 1) for n in WIDTHS.values())))
+
+
+def test_cost_at_all_widths(graph):
+    for widths in ALL_WIDTHS:
+        found = cost(graph, dict(zip(WIDTHS, widths, strict=True)))
+        assert {of: found.of(of) for of in UNITS_OF_BUDGET} == measured(*widths)
+    model = build(2, 3, 1)
+    assert measured(2, 3, 1)["params"] == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=repr)
+@pytest.mark.parametrize("of", UNITS_OF_BUDGET)
+def test_budget_met_and_nothing_more_fits(graph, allocation, of):
+    """Brute force over all 60 width combinations: no network at least as wide everywhere, and wider somewhere, fits."""
+    whole = measured(*WIDTHS.values())[of]
+    spend = {widths: measured(*widths)[of] for widths in ALL_WIDTHS}
+    for target in sorted(set(spend.values()))[::3]:
+        made = plan(graph, scores(graph), Budget(target / whole, of), allocation)
+        chosen = tuple(made.width(name) for name in WIDTHS)
+        assert spend[chosen] <= target
+        assert made.provenance.reached == pytest.approx(spend[chosen] / whole)
+        wider = [w for w in ALL_WIDTHS if w != chosen and all(x >= y for x, y in zip(w, chosen, strict=True))]
+        assert all(spend[w] > target for w in wider)
+
+
+@pytest.mark.parametrize("of", UNITS_OF_BUDGET)
+def test_reachable_is_right_by_brute_force(graph, of):
+    whole = measured(*WIDTHS.values())[of]
+    with pytest.raises(BudgetError) as caught:
+        plan(graph, scores(graph), Budget(1e-6, of))
+    least = min(measured(*widths)[of] for widths in ALL_WIDTHS)
+    assert caught.value.reachable == pytest.approx(least / whole, rel=1e-12)
+    made = plan(graph, scores(graph), Budget(caught.value.reachable, of))
+    assert [made.width(name) for name in WIDTHS] == [1, 1, 1]
+
+
+def test_reachable_with_multiple_and_frozen(graph):
+    rules = Constraints(multiple=2, frozen=("2",))
+    with pytest.raises(BudgetError) as caught:
+        plan(graph, scores(graph), Budget(0.01, "macs"), constraints=rules)
+    allowed = [w for w in ALL_WIDTHS if w[1] == 5 and w[0] in (2, 4) and w[2] in (2, 3)]
+    least = min(measured(*w)["macs"] for w in allowed) / measured(*WIDTHS.values())["macs"]
+    assert caught.value.reachable == pytest.approx(least, rel=1e-12)
+
+
+def test_the_figure_in_the_message_can_be_asked_for(graph):
+    for of in UNITS_OF_BUDGET:
+        for rules in (Constraints(), Constraints(frozen=("0",)), Constraints(frozen=("2",)), Constraints(multiple=2)):
+            with pytest.raises(BudgetError) as caught:
+                plan(graph, scores(graph), Budget(1e-6, of), constraints=rules)
+            advice = float(re.search(r"Ask for ([\d.e-]+) or more", str(caught.value))[1])
+            plan(graph, scores(graph), Budget(advice, of), constraints=rules)
+
+
+def test_best_units_stay(graph):
+    given = scores(graph)
+    made = plan(graph, given, Budget(0.5, "units"))
+    for name, keep in made.kept.items():
+        assert given.values[name][keep].min() > given.values[name][~keep].max()
+
+
+def test_keep_all_is_the_identity(graph):
+    for allocation in (Uniform(), Global()):
+        made = plan(graph, scores(graph), Budget(1.0), allocation)
+        assert all(bool(keep.all()) for keep in made.kept.values())
+        assert not made.masks()
+        assert made.provenance.reached == 1
+
+
+def test_frozen_and_only(graph):
+    frozen = plan(graph, scores(graph), Budget(0.6, "macs"), constraints=Constraints(frozen=("0",)))
+    assert frozen.width("0") == 4
+    assert frozen.width("2") < 5
+    assert plan(graph, scores(graph), Budget(0.6, "macs"), constraints=Constraints(only=("[24]",))) == frozen
+
+
+def test_multiple(graph):
+    for keep in (0.5, 0.7, 0.9):
+        made = plan(graph, scores(graph), Budget(keep, "units"), constraints=Constraints(multiple=2))
+        assert all(made.width(n) % 2 == 0 or made.width(n) == units for n, units in WIDTHS.items())
+    with pytest.raises(IncompatibleError, match="multiple=0"):
+        Constraints(multiple=0)
+
+
+def test_multiple_wider_than_a_block_keeps_it_whole(graph):
+    with pytest.raises(BudgetError) as caught:
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(multiple=16))
+    assert caught.value.reachable == 1
+
+
+@pytest.mark.parametrize("rules", [{"frozen": ("stem.*",)}, {"only": ("nothing",)}, {"frozen": ("0", "1")}])
+def test_patterns_that_match_nothing(graph, rules):
+    with pytest.raises(UnknownNameError, match=r"matches no block\. Blocks: 0, 2, 4"):
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(**rules))
+
+
+def test_everything_frozen(graph):
+    with pytest.raises(UnsupportedError, match="Freeze less"):
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(frozen=("*",)))
+
+
+def test_nothing_to_cut_tells_the_reasons():
+    found = trace(nn.Linear(3, 2), torch.zeros(1, 3))
+    with pytest.raises(UnsupportedError, match="is an output of the model"):
+        plan(found, Scores({}, Channel(), "", Scope.GLOBAL), Budget(0.5))
+
+
+def test_within_keeps_dead_units_dead(graph):
+    first = plan(graph, scores(graph), Budget(0.7, "units"))
+    turned = Scores({n: -v for n, v in scores(graph).values.items()}, Channel(), "turned", Scope.GLOBAL)
+    for allocation in (Uniform(), Global()):
+        second = plan(graph, turned, Budget(0.4, "units"), allocation, constraints=Constraints(within=first))
+        assert sum(second.width(n) for n in WIDTHS) == 4
+        for name, keep in second.kept.items():
+            assert not bool((keep & ~first.kept[name]).any())
+
+
+def test_within_a_smaller_plan_changes_nothing(graph):
+    first = plan(graph, scores(graph), Budget(0.4, "units"))
+    again = plan(graph, scores(graph), Budget(0.9, "units"), constraints=Constraints(within=first))
+    assert again == first
+
+
+@pytest.mark.parametrize("rules", [{"frozen": ("0",)}, {"only": ("2", "4")}])
+@pytest.mark.parametrize("granularity", [Channel(), Weight()], ids=repr)
+def test_within_and_frozen_does_not_wake_the_dead(graph, granularity, rules):
+    if isinstance(granularity, Weight):
+        rules = {k: tuple(f"{n}.weight" for n in v) for k, v in rules.items()}
+    given = scores(graph, granularity)
+    first = plan(graph, given, Budget(0.7, "macs"))
+    name = next(iter(given.values))
+    second = plan(graph, given, Budget(0.5, "macs"), constraints=Constraints(within=first, **rules))
+    assert torch.equal(second.kept[name], first.kept[name])
+    assert int((~first.kept[name]).sum()) > 0
+    assert 0.4 < second.provenance.reached <= 0.5
+
+
+@pytest.mark.parametrize("of", UNITS_OF_BUDGET)
+def test_single_weights(graph, of):
+    """What a plan of single weights claims to keep is what counting finds."""
+    made = plan(graph, scores(graph, Weight()), Budget(0.5, of))
+    kept = {n: int(k.sum()) for n, k in made.kept.items()}
+    full = measured(*WIDTHS.values())
+    places = {"0.weight": 25, "2.weight": 9, "4.weight": 9, "6.weight": 9}
+    counted = {
+        "weights": sum(kept.values()),
+        "units": sum(kept.values()),
+        "params": sum(kept.values()) + full["params"] - full["weights"],
+        "macs": sum(kept[n] * places[n] for n in places),
+    }[of]
+    whole = full["weights"] if of == "units" else full[of]
+    assert made.provenance.reached == pytest.approx(counted / whole)
+    assert counted / whole <= 0.5
+
+
+def test_provenance(graph):
+    made = plan(graph, scores(graph), Budget("half the macs"), Uniform(), seed=3)
+    assert made.provenance.criterion == "noise"
+    assert made.provenance.allocation == "Uniform()"
+    assert made.provenance.budget == "0.5 macs"
+    assert made.provenance.seed == 3
+    assert made.provenance.version

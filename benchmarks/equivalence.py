@@ -21,8 +21,8 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
-from secateur.graph.trace import trace
 from secateur.granularity import Channel
+from secateur.graph.trace import trace
 
 SEEDS = 3
 
@@ -52,7 +52,9 @@ def measure(model: nn.Module, shape: tuple[int, ...]) -> tuple[float, float, flo
         start = time.perf_counter()
         small = shrink(strong, plan, verify=False)
         shrinking += (time.perf_counter() - start) / SEEDS
-        single = max(single, difference(outputs(mask(strong, plan), Example.of(example)), outputs(small, Example.of(example))))
+        single = max(
+            single, difference(outputs(mask(strong, plan), Example.of(example)), outputs(small, Example.of(example)))
+        )
         start = time.perf_counter()
         double = max(double, verify(model, plan))
         verifying += (time.perf_counter() - start) / SEEDS

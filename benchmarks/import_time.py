@@ -23,7 +23,10 @@ def main() -> None:
     ratio = statistics.median(ours / theirs for theirs, ours in pairs)
     print(f"import torch    {statistics.median(t for t, _ in pairs):.2f} s (median of {RUNS})")
     print(f"import secateur {statistics.median(o for _, o in pairs):.2f} s, {ratio:.2f} x (median of the ratios)")
-    code = f"import sys, torch; before = set(sys.modules); import secateur; print([m for m in {EXTRAS} if m in set(sys.modules) - before])"
+    code = (
+        "import sys, torch; before = set(sys.modules); import secateur; "
+        f"print([m for m in {EXTRAS} if m in set(sys.modules) - before])"
+    )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
     print(f"extras imported beyond torch's own: {found}")
 

@@ -8,6 +8,7 @@ Batch norms stay in evaluation mode: their scales and shifts learn, their statis
 these photos would be wrong (see `mending`).
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,7 @@ def distil_(
         seed: For the crops.
         batch_size: Crops in one step.
         peak_lr: Learning rate after the warm-up; it falls to zero along a cosine.
+        size: Side of a crop, in pixels; smaller than 224, since more steps in the same time recover more.
         progress: Called after each step.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -55,7 +57,8 @@ def distil_(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
     with _outputs(dense) as wanted, _outputs(student) as found:
         for step in range(steps):
-            crops = photos.random_crops(chosen, batch_size, generator, size).contiguous(memory_format=torch.channels_last)
+            crops = photos.random_crops(chosen, batch_size, generator, size)
+            crops = crops.contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
                 wanted.append(dense(crops))
             found.append(student(crops))
@@ -87,7 +90,7 @@ def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
 def affordable(student: nn.Module, dense: nn.Module, chosen: Sequence[photos.Photo], minutes: float) -> int:
     """Number of steps that fit into some minutes on this machine, now; found by taking a few on a copy."""
     trial = 4
-    copied = _copy(student)
+    copied = copy.deepcopy(student)
     distil_(copied, dense, chosen, 2)  # The first steps decode photos and warm up.
     start = time.perf_counter()
     distil_(copied, dense, chosen, trial, seed=1)
@@ -105,9 +108,3 @@ def _outputs(network: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _copy(network: nn.Module) -> nn.Module:
-    import copy  # placeholder
-
-    return copy.deepcopy(network)

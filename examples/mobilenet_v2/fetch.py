@@ -70,9 +70,7 @@ def _call(command: Sequence[str], folder: Path) -> None:
     if shutil.which(command[0]) is None:
         raise RuntimeError(f"{command[0]} is not on this machine")
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired as expired:
         raise RuntimeError(f"{command[0]} took longer than {_TIMEOUT} s") from expired
     if done.returncode != 0:

@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.errors import SecateurError
 from secateur.core.groups import ChannelGraph
@@ -25,7 +26,6 @@ from secateur.evidence import collect
 from secateur.files import export, load, save
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace
-from secateur.comparison import compare
 from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,7 @@ class Run:
 
     loss: Loss = cross_entropy
     train: Callable[[nn.Module], object] | None = None
-    constraints: Constraints = Constraints()
+    constraints: Constraints = field(default_factory=Constraints)
     calibration: int = 32
     runtimes: tuple[str, ...] = ("torch",)
     progress: Progress | None = None
@@ -115,7 +115,14 @@ def compress(
         masked, decision = _prune(model, _seeded(how, seed), graph, target, data, settings, seed)
         small = shrink(masked, decision)
     report = compare(
-        model, small, example_inputs, plan=decision, masked=masked, recipe=how, quality=quality, runtimes=settings.runtimes
+        model,
+        small,
+        example_inputs,
+        plan=decision,
+        masked=masked,
+        recipe=how,
+        quality=quality,
+        runtimes=settings.runtimes,
     )
     return Compressed(model=small, masked=masked, plan=decision, report=report)
 
@@ -133,7 +140,9 @@ def _check(how: Recipe, target: Budget | None, data: Batches | None) -> None:
 
 def _seeded(how: Recipe, seed: int) -> Recipe:
     """The recipe with the run's seed in its criterion, if that has one."""
-    return replace(how, criterion=replace(how.criterion, seed=seed)) if hasattr(how.criterion, "seed") else how  # type: ignore[type-var]
+    if not hasattr(how.criterion, "seed"):
+        return how
+    return replace(how, criterion=replace(how.criterion, seed=seed))  # type: ignore[type-var]  # criteria are dataclasses
 
 
 def _prune(
@@ -166,15 +175,21 @@ def _prune(
     return masked, decision
 
 
-def _sparsified(
-    model: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run
-) -> nn.Module:
+def _sparsified(model: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run) -> nn.Module:
     """A copy of the model, trained under the recipe's regulariser if it has one."""
     dense = copy.deepcopy(model)
     if how.regularizer is not None and how.sparsify is not None and data is not None:
         with how.regularizer.attach(dense, graph):
             charge = partial(how.regularizer.penalty, graph=graph)
-            train_(dense, data, how.sparsify, loss=settings.loss, penalty=charge, progress=settings.progress, what="sparsify")
+            train_(
+                dense,
+                data,
+                how.sparsify,
+                loss=settings.loss,
+                penalty=charge,
+                progress=settings.progress,
+                what="sparsify",
+            )
     return dense
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from secateur.core.errors import UnsupportedError
 
+
 class LiveLayerNorm(nn.Module):
     """Layer norm over the last dim, statistics over live entries only; takes over the parameters of the original."""
 

@@ -91,7 +91,9 @@ def mask_(model: nn.Module, plan: PruningPlan, *, earlier: Mapping[str, Tensor] 
 
 def _siblings(module: nn.Module) -> tuple[str, ...]:
     """Names of the module's own parameters in their first order, whether some are masked already or not."""
-    masked = next((m for m in module.modules() if isinstance(m, Masked) and m.siblings), None) if _chains(module) else None
+    masked = (
+        next((m for m in module.modules() if isinstance(m, Masked) and m.siblings), None) if _chains(module) else None
+    )
     return masked.siblings if masked is not None else tuple(name for name, _ in module.named_parameters(recurse=False))
 
 

@@ -15,7 +15,7 @@ from secateur.graph.cut import cut_
 def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Module:
     """A smaller copy of `model` that computes what `mask(model, plan)` computes.
 
-    Structured plans cut tensors; unstructured ones (single weights) bake zeros in, since no dense tensor can be smaller.
+    Structured plans cut tensors; plans of single weights bake zeros in, since no dense tensor can be smaller.
 
     Args:
         model: a network of the traced structure, dense or masked (by the same plan); it is not touched.
@@ -39,7 +39,7 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
 
 
 def shrink_(model: nn.Module, plan: PruningPlan) -> nn.Module:
-    """Cut `model` in place, unchecked, and return it; for callers who have verified the plan, or load a saved network."""
+    """Cut `model` in place, unverified, and return it: for saved networks, and callers who have verified the plan."""
     if is_masked(model):
         unmask_(model)
     plan.check_fits(model)

@@ -84,7 +84,8 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> Outco
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        dense = lenet5().to(memory_format=torch.channels_last)
+        dense = lenet5()
+    dense.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
     example = test.images[:1]
     train_(dense, Batches(training, seed=seed), DENSE, progress=progress, what="train dense")
     run = Run(runtimes=("torch", "onnxruntime"), progress=progress)
@@ -99,7 +100,7 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> Outco
     report = replace(
         ours.report,
         papers=(*ours.report.papers, SCRATCH.cite()),
-        controls={name: measure(model, example, quality=quality, runtimes=()) for name, model in controls.items()}
+        controls={name: measure(model, example, quality=quality, runtimes=()) for name, model in controls.items()},
     )
     write_json(report, out / "report.json")
     write_html(report, out / "report.html")

@@ -26,8 +26,9 @@ app = typer.Typer(
 
 Networks are written as
 
-  [bold]FILE.py:FUNCTION[/]    your own: a function that returns the trained network; beside it, if you like,
-                      example_inputs(), train_batches(), test_batches(), evaluate(model), train(model), loss(output, target)
+  [bold]FILE.py:FUNCTION[/]    your own: a function that returns the trained network; the file may also offer
+                      example_inputs(), train_batches(), test_batches(), evaluate(model), train(model)
+                      and loss(output, target)
   [bold]zoo:NAME[/]            one of ours, untrained ([bold]secateur list models[/])
   [bold]torchvision:NAME[/]    from torchvision, untrained
   [bold]timm:NAME[/]           from timm, untrained

@@ -23,18 +23,29 @@ def compress(
     recipe: Annotated[str, typer.Option(help="A published method; `secateur list recipes` shows them.")] = "li2017",
     budget: Annotated[
         str | None,
-        typer.Option(help="What may [bold]remain[/], of macs, params, weights or units: '0.5 macs', '30% params', 'half the macs'."),
+        typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Python file with train_batches(), test_batches(), evaluate(model), train(model) or loss(output, target); by default the network's own file."),
+        typer.Option(
+            help="Python file with train_batches(), test_batches(), evaluate(model), train(model) or "
+            "loss(output, target); by default the network's own file."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for network, plan and report.")] = Path("compressed"),
-    multiple: Annotated[int, typer.Option(help="Keep widths that divide by this; 16 suits processors with 512-bit registers.")] = 1,
-    freeze: Annotated[list[str] | None, typer.Option(help="Pattern of groups that keep everything, 'stem.*'; may be repeated.")] = None,
+    multiple: Annotated[
+        int, typer.Option(help="Keep widths that divide by this; 16 suits processors with 512-bit registers.")
+    ] = 1,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Pattern of groups that keep everything, 'stem.*'; may be repeated.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Pattern of groups that may be cut; may be repeated.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Epochs of fine-tuning after each cut, instead of the recipe's.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate of fine-tuning, instead of the recipe's.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Epochs of fine-tuning after each cut, instead of the recipe's.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Peak learning rate of fine-tuning, instead of the recipe's.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="For everything random.")] = 0,
     onnx: Annotated[bool, typer.Option(help="Also write an ONNX file and measure it in ONNX Runtime.")] = False,
     inputs: INPUTS = None,
@@ -80,13 +91,15 @@ def compress(
     asked, reached = made.plan.provenance.budget, made.plan.provenance.reached
     console.print(f"Asked for {asked}, reached {reached:.4g}. Files are in [bold]{out}[/].")
     if found.batches is None and found.train is None:
-        console.print("No data was given, so nothing was trained. Offer train_batches() or train(model) in a Python file (--data).")
+        console.print(
+            "No data was given, so nothing was trained. Offer train_batches() or train(model) in a Python file, --data."
+        )
 
 
 def _tuned(recipe: Recipe, epochs: float | None, lr: float | None) -> Recipe:
-    changes = {k: v for k, v in (("epochs", epochs), ("lr", lr)) if v is not None}
-    if not changes:
+    if epochs is None and lr is None:
         return recipe
     if recipe.finetune is None:
         raise UnsupportedError("this recipe does not fine-tune, so --epochs and --lr mean nothing. Leave them out.")
-    return replace(recipe, finetune=replace(recipe.finetune, **changes))
+    tuned = replace(recipe.finetune, epochs=epochs or recipe.finetune.epochs, lr=lr or recipe.finetune.lr)
+    return replace(recipe, finetune=tuned)

@@ -15,7 +15,9 @@ from secateur.cli.trace import INPUTS, MODEL
 def export(
     model: MODEL,
     path: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
-    load: Annotated[Path | None, typer.Option(help="A network saved by `secateur compress`, in place of the dense one.")] = None,
+    load: Annotated[
+        Path | None, typer.Option(help="A network saved by `secateur compress`, in place of the dense one.")
+    ] = None,
     inputs: INPUTS = None,
 ) -> None:
     """Write a network as ONNX and check ONNX Runtime's answers against PyTorch's."""

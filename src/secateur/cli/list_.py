@@ -32,12 +32,14 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
-Kind = StrEnum("Kind", list(KINDS))
+Kind = StrEnum("Kind", list(KINDS))  # type: ignore[misc]  # derived from the registries on purpose
 
 
 def list_(
     kind: Annotated[Kind | None, typer.Argument(help="Show one kind only.")] = None,
-    card: Annotated[str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")] = None,
+    card: Annotated[
+        str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
+    ] = None,
 ) -> None:
     """List what there is: recipes, criteria, granularities, allocations, schedules, regularisers, repairs, models."""
     console = Console()

@@ -17,8 +17,14 @@ from secateur.core.report import Measurement
 
 def measure(
     model: MODEL,
-    load: Annotated[Path | None, typer.Option(help="A network saved by `secateur compress`, to be measured in place of the dense one.")] = None,
-    data: Annotated[str | None, typer.Option(help="Python file with evaluate(model) or test_batches(); by default the network's own file.")] = None,
+    load: Annotated[
+        Path | None,
+        typer.Option(help="A network saved by `secateur compress`, to be measured in place of the dense one."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Python file with evaluate(model) or test_batches(); by default the network's own file."),
+    ] = None,
     runtime: Annotated[list[str] | None, typer.Option(help="torch or onnxruntime; may be repeated.")] = None,
     threads: Annotated[int, typer.Option(help="Threads that the runtime may use.")] = 1,
     inputs: INPUTS = None,
@@ -44,7 +50,10 @@ def measurement_table(found: Measurement, title: str) -> Table:
         ("MACs", f"{found.macs:,}"),
         ("bytes on disk", f"{found.bytes:,}"),
         *(
-            (f"latency, {x.runtime}", f"{x.p50:.3f} ms (p90 {x.p90:.3f}), {x.device}, {x.threads} thread(s), batch {x.batch}, {x.repeats} runs")
+            (
+                f"latency, {x.runtime}",
+                f"{x.p50:.3f} ms (p90 {x.p90:.3f}); {x.device}, threads {x.threads}, batch {x.batch}, {x.repeats} runs",
+            )
             for x in found.latency
         ),
     ]

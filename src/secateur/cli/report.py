@@ -14,7 +14,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Also write it as a page that opens offline.")] = None,
 ) -> None:
     """Show a saved report as a table again."""
-    from secateur.report import read_json, table, widths_table, write_html  # noqa: PLC0415  keeps `secateur --help` quick
+    from secateur.report import read_json, table, widths_table, write_html  # noqa: PLC0415
 
     found = read_json(path)
     console = Console()

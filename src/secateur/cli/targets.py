@@ -109,7 +109,9 @@ def _library(source: str, name: str) -> nn.Module:
     try:
         library = importlib.import_module("torchvision.models" if source == "torchvision" else source)
     except (ImportError, RuntimeError) as error:
-        raise UnknownNameError(f"{source} cannot be imported here ({error}). Install it, or use zoo: or FILE.py:FUNCTION.") from error
+        raise UnknownNameError(
+            f"{source} cannot be imported here ({error}). Install it, or use zoo: or FILE.py:FUNCTION."
+        ) from error
     try:
         model = library.get_model(name, weights=None) if source == "torchvision" else library.create_model(name)
     except (ValueError, RuntimeError) as error:

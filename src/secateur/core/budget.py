@@ -19,7 +19,7 @@ _TEXT = re.compile(r"(?P<amount>\d+\s*/\s*\d+|[\d.]+(?:e-?\d+)?\s*%?|[a-z]+)\s*(
 class Budget:
     """What may remain: `Budget(keep=0.5, of="macs")` leaves half of the multiply-accumulates.
 
-    The same in words: `Budget("0.5 macs")`, `Budget("50 % of the macs")`, `Budget("1/2 macs")`, `Budget("half the macs")`.
+    The same in words: `Budget("0.5 macs")`, `Budget("50 % of the macs")`, `Budget("half the macs")`.
 
     Attributes:
         keep: fraction that remains, in (0, 1].

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
-from secateur.core.budget import Budget
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph, Group
 from secateur.core.paper import Paper
@@ -23,7 +22,7 @@ from secateur.core.scores import Scope, Scores
 if TYPE_CHECKING:
     from secateur.core.plan import PruningPlan
 
-#: One batch of a user's data: `(inputs, target)`; inputs are a tensor, a tuple of arguments or a dict of keyword arguments.
+#: One batch of a user's data, `(inputs, target)`; inputs are a tensor, a tuple of arguments or a dict of keywords.
 Batch = tuple[Any, Any]
 #: Data that can be walked through more than once: a list of batches, a DataLoader, …
 Batches = Iterable[Batch]
@@ -93,7 +92,7 @@ class Collector(ABC):
         """The result for the examples of both, given how many each saw."""
 
 
-class Criterion(ABC):
+class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the two kinds below
     """Says how much each unit matters. It sees evidence, never the model."""
 
     paper: ClassVar[Paper | None] = None

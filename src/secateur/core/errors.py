@@ -1,4 +1,4 @@
-"""The exception family: every error a user can cause is one of these, and says what, where, what is allowed, what to do."""
+"""The exception family: every error that a user can cause, saying what, where, what is allowed and what to do."""
 
 from __future__ import annotations
 

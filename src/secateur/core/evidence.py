@@ -59,6 +59,8 @@ def merge(a: Evidence, b: Evidence) -> Evidence:
     """
     if set(a.values) != set(b.values):
         names = [sorted(q.__name__ for q in e.values) for e in (a, b)]
-        raise MissingEvidenceError(f"cannot merge evidence of {names[0]} with {names[1]}. Collect the same needs twice.")
+        raise MissingEvidenceError(
+            f"cannot merge evidence of {names[0]} with {names[1]}. Collect the same needs twice."
+        )
     merged = {q: q.merge(a.values[q], b.values[q], a.samples, b.samples) for q in a.values}
     return Evidence(merged, a.samples + b.samples)

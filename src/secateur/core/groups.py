@@ -136,7 +136,7 @@ class TensorAxes:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An integer that a module keeps and that must follow a cut: `out_channels`, `num_features`, `head_dim`, …
+    """An integer that a module keeps and that must follow a cut: `out_channels`, `num_features`, `head_dim` and so on.
 
     Attributes:
         module: qualified module name.

@@ -29,7 +29,11 @@ def standard_attributes(model: nn.Module, tensors: Mapping[str, TensorAxes]) -> 
 def _convolution(module: Any, own: Mapping[str, TensorAxes]) -> Found:
     first, second = own["weight"].axes[:2]
     depthwise = module.groups > 1 and module.groups == module.in_channels
-    groups = first.over(1 if module.transposed else module.out_channels // module.groups) if depthwise else Axis(module.groups)
+    groups = (
+        first.over(1 if module.transposed else module.out_channels // module.groups)
+        if depthwise
+        else Axis(module.groups)
+    )
     if depthwise:
         yield "groups", groups, None
     if module.transposed:

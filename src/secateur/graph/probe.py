@@ -2,12 +2,14 @@
 
 Half of all models keep sizes as integers (`head_dim`, split sizes, …), which no analysis of operators can see. So the
 graph's own prediction of every shape is compared with what a really cut copy does. Where they part, an integer of the
-module at fault that equals the old size is made to follow; if none explains it, the groups concerned are pinned.
+module at fault that equals the old size is made to follow; where one integer
+would have to follow two groups, they are joined; if nothing explains it, the groups concerned are pinned.
 """
 
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from secateur.core.example import Example
-from secateur.core.groups import Attribute, Axis, ChannelGraph
+from secateur.core.groups import Attribute, Axis, ChannelGraph, Group
 from secateur.core.rng import generator
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
-from secateur.graph.record import Call, Recording, Ref, record
+from secateur.graph.record import Call, Ref, record
 from secateur.graph.solve import Solution, build, solve
 
 #: Operators that only change how a tensor lies in memory.
@@ -44,42 +46,60 @@ class Fault:
 
 
 def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mapping[str, object]) -> ChannelGraph:
-    """The graph of `model`, with integers mended and groups pinned until a randomly cut copy does as predicted."""
+    """The graph of `model`, with integers mended and groups joined or pinned until cut copies do as predicted."""
     mended: list[Attribute] = []
     while True:
         solution = solve(walk)
         graph = build(model, walk, solution, inputs)
         known = {(a.module, a.name, a.item) for a in graph.attributes}
-        graph = replace(graph, attributes=graph.attributes + tuple(a for a in mended if (a.module, a.name, a.item) not in known))
-        kept = trial_widths(graph)
-        fault = find_fault(model, walk.recording, solution, graph, kept, example, walk)
+        graph = replace(
+            graph, attributes=graph.attributes + tuple(a for a in mended if (a.module, a.name, a.item) not in known)
+        )
+        fault = _first_fault(model, walk, solution, graph, example)
         if fault is None:
             return graph
-        repaired = _mend(model, walk, solution, graph, kept, example, fault, [a.name for a in mended])
+        repaired = _mend(model, walk, solution, graph, example, fault, [a.name for a in mended])
         if repaired is not None:
-            mended = [a for a in mended if (a.module, a.name, a.item) != (repaired.module, repaired.name, repaired.item)]
+            mended = [
+                a for a in mended if (a.module, a.name, a.item) != (repaired.module, repaired.name, repaired.item)
+            ]
             mended.append(repaired)
-        else:
-            mended = [a for a in mended if a.module != fault.module]
+            continue
+        if not _join(walk, solution, fault, [a for a in mended if a.module == fault.module]):
             _pin(walk, solution, fault)
+        mended = [a for a in mended if a.module != fault.module]
 
 
-def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
-    """A random choice of 40 to 80 % of the units of every group that may be cut, different from group to group."""
-    kept = {}
+def trial_widths(graph: ChannelGraph) -> list[dict[str, Tensor]]:
+    """Two cuts to try: about 60 % of the units of every group; and groups of equal size all unequally wide."""
+    shares, steps = {}, {}
+    met: Counter[int] = Counter()
     for name, group in graph.cuttable.items():
-        rng = generator(0, "trial", name)
-        share = 0.4 + 0.4 * float(torch.rand(1, generator=rng))
-        count = min(group.units - 1, max(1, round(share * group.units)))
-        keep = torch.zeros(group.units, dtype=torch.bool)
-        keep[torch.randperm(group.units, generator=rng)[: max(count, 1)]] = True
-        kept[name] = keep
-    return kept
+        share = 0.4 + 0.4 * float(torch.rand(1, generator=generator(0, "trial", name)))
+        shares[name] = min(group.units - 1, round(share * group.units))
+        steps[name] = group.units - 1 - met[group.units] % max(group.units - 1, 1)
+        met[group.units] += 1
+    return [
+        {name: _some(graph.groups[name], max(count, 1)) for name, count in counts.items()} for counts in (shares, steps)
+    ]
+
+
+def _some(group: Group, count: int) -> Tensor:
+    keep = torch.zeros(group.units, dtype=torch.bool)
+    keep[torch.randperm(group.units, generator=generator(count, "trial", group.name))[:count]] = True
+    return keep
+
+
+def _first_fault(
+    model: nn.Module, walk: Propagation, solution: Solution, graph: ChannelGraph, example: Example
+) -> Fault | None:
+    """The earliest fault in any of the trials."""
+    found = (find_fault(model, solution, graph, kept, example, walk) for kept in trial_widths(graph))
+    return min((f for f in found if f is not None), key=lambda f: f.number, default=None)
 
 
 def find_fault(
     model: nn.Module,
-    recording: Recording,
     solution: Solution,
     graph: ChannelGraph,
     kept: Mapping[str, Tensor],
@@ -87,6 +107,7 @@ def find_fault(
     walk: Propagation,
 ) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
+    recording = walk.recording
     trial = copy.deepcopy(model)
     cut_(trial, graph, kept)
     seen = record(trial, example)
@@ -132,17 +153,20 @@ def _mend(
     walk: Propagation,
     solution: Solution,
     graph: ChannelGraph,
-    kept: Mapping[str, Tensor],
     example: Example,
     fault: Fault,
     proven: list[str],
 ) -> Attribute | None:
-    """An integer attribute which, made to follow a width, lets the trial get past the fault."""
+    """An integer attribute which, made to follow a width, lets the trials get past the fault."""
     candidates = sorted(_candidates(model, walk, solution, fault), key=lambda a: a.name not in proven)
     for attribute in candidates:
-        old = tuple(a for a in graph.attributes if (a.module, a.name, a.item) != (attribute.module, attribute.name, attribute.item))
+        old = tuple(
+            a
+            for a in graph.attributes
+            if (a.module, a.name, a.item) != (attribute.module, attribute.name, attribute.item)
+        )
         tried = replace(graph, attributes=(*old, attribute))
-        next_fault = find_fault(model, walk.recording, solution, tried, kept, example, walk)
+        next_fault = _first_fault(model, walk, solution, tried, example)
         if next_fault is None or next_fault.number > fault.number:
             return attribute
     return None
@@ -168,16 +192,43 @@ def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: 
                         yield Attribute(name, attribute, axes[v], item)
 
 
+def _join(walk: Propagation, solution: Solution, fault: Fault, mended: list[Attribute]) -> bool:
+    """Where one integer would have to follow two groups of equal size, let their units go together; False if none does."""
+    following = {name for a in mended for name, _ in a.axis.terms}
+    touched = [
+        v for labels in _touched(walk, fault.number) for v in solution.group_of[labels].unique().tolist() if v >= 0
+    ]
+    groups = list(solution.groups.values())
+    for one in (solution.groups[name] for name in following):
+        for other in (groups[number] for number in touched):
+            if other.name not in following and not other.pinned and other.units == one.units:
+                first, second = (walk.owned[g.slots[0].tensor][g.slots[0].dim] for g in (one, other))
+                assert first is not None and second is not None
+                walk.atoms.edges.append((first[one.slots[0].index[:, 0]], second[other.slots[0].index[:, 0]]))
+                return True
+    return False
+
+
+def _touched(walk: Propagation, number: int) -> list[Tensor]:
+    """Labels of all outputs and inputs of a call."""
+    found = [v for by_dim in walk.labels[number] for v in by_dim]
+    for ref in walk.recording.calls[number].refs():
+        found += _labels_before(walk, ref, number)
+    return [v for v in found if v is not None]
+
+
 def _pin(walk: Propagation, solution: Solution, fault: Fault) -> None:
     """Pin every group that the operator at fault touches; if it touches none, those of the nearest call before."""
     names = list(solution.groups)
     for number in range(fault.number, -1, -1):
         call = walk.recording.calls[number]
         why = f"{fault.what}: operator {call.name.replace('::', '.')} at {fault.module or 'the top module'}"
-        touched = [v for by_dim in walk.labels[number] for v in by_dim if v is not None]
-        for ref in call.refs():
-            touched += [v for v in _labels_before(walk, ref, number) if v is not None]
-        free = [v for v in touched if any(n >= 0 and not solution.groups[names[n]].pinned for n in solution.group_of[v].tolist())]
+        touched = _touched(walk, number)
+        free = [
+            v
+            for v in touched
+            if any(n >= 0 and not solution.groups[names[n]].pinned for n in solution.group_of[v].tolist())
+        ]
         if free:
             for labels in free:
                 walk.atoms.pin(labels, why)

@@ -79,7 +79,10 @@ def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
         else:
             continue
         where = path or "the top module"
-        yield from ((f"{path}.{leaf}" if path else leaf, f"{why}: operator of {type(module).__name__} at {where}") for leaf, _ in mine)
+        yield from (
+            (f"{path}.{leaf}" if path else leaf, f"{why}: operator of {type(module).__name__} at {where}")
+            for leaf, _ in mine
+        )
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:

@@ -18,7 +18,6 @@ from torch.utils._pytree import tree_leaves, tree_map
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 
-
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
 _NUMBERS = frozenset({"number", "Tensor", "Optional[number]", "Optional[Tensor]"})
 
@@ -157,12 +156,15 @@ def record(model: nn.Module, example: Example) -> Recording:
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
         handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
-    recorder, example = _Recorder(model, recording, stack), example.map(torch.clone)  # a forward may write into its inputs
+    recorder, example = (
+        _Recorder(model, recording, stack),
+        example.map(torch.clone),
+    )  # a forward may write into its inputs
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), recorder:
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
-    except Exception as error:  # noqa: BLE001  whatever the user's forward raises is the finding
+    except Exception as error:
         recording.failure = (error, stack[-1])
     finally:
         for handle in handles:

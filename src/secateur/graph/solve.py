@@ -96,7 +96,9 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
     tensors = {}
     for name, tensor in named.items():
         axes = [solution.axis(v, s) for v, s in zip(walk.owned[name], tensor.shape, strict=True)]
-        tensors[name] = TensorAxes(tuple(a or Axis(s) for a, s in zip(axes, tensor.shape, strict=True)), name in buffers)
+        tensors[name] = TensorAxes(
+            tuple(a or Axis(s) for a, s in zip(axes, tensor.shape, strict=True)), name in buffers
+        )
     for alias, original in aliases(model).items():
         tensors[original] = TensorAxes(
             tensors[original].axes, tensors[original].buffer, (*tensors[original].aliases, alias)

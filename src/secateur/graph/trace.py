@@ -44,13 +44,19 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
             "Pass example_inputs that model(...) accepts in eval mode."
         ) from error
     if not recording.outputs:
-        raise TraceError("the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass.")
+        raise TraceError(
+            "the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass."
+        )
     fresh = private_copy(model)  # the first copy may have been changed by its own forward
     return settle(fresh, propagate(private, recording), example, example.spec())
 
 
 def _check_finite(model: nn.Module) -> None:
-    bad = [n for n, p in [*model.named_parameters(), *model.named_buffers()] if p.is_floating_point() and not bool(torch.isfinite(p).all())]
+    bad = [
+        n
+        for n, p in [*model.named_parameters(), *model.named_buffers()]
+        if p.is_floating_point() and not bool(torch.isfinite(p).all())
+    ]
     if bad:
         raise TraceError(
             f"{len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. "

@@ -66,7 +66,7 @@ def train_(
                     f"the loss is {value.item()} at step {number}. Lower lr={how.lr} or check the data."
                 )
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            value.backward()
             optimizer.step()
             if progress is not None:
                 progress(what, number + 1, steps)

@@ -59,7 +59,9 @@ def mnist(train: bool) -> Split:
     name = "train" if train else "t10k"
     images = _idx(f"{name}-images-idx3-ubyte.gz").astype(np.float32)
     standard = (images / 255 - _MEAN) / _STD
-    return Split(torch.from_numpy(standard).unsqueeze(1), torch.from_numpy(_idx(f"{name}-labels-idx1-ubyte.gz").astype(np.int64)))
+    return Split(
+        torch.from_numpy(standard).unsqueeze(1), torch.from_numpy(_idx(f"{name}-labels-idx1-ubyte.gz").astype(np.int64))
+    )
 
 
 def _idx(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -46,7 +46,9 @@ class Block(nn.Module):
 class ViT(nn.Module):
     """Patches, class token, position embedding, blocks, head; input `(B, 3, size, size)`, output logits."""
 
-    def __init__(self, size: int = 32, patch: int = 8, width: int = 64, heads: int = 4, depth: int = 4, classes: int = 10) -> None:
+    def __init__(
+        self, size: int = 32, patch: int = 8, width: int = 64, heads: int = 4, depth: int = 4, classes: int = 10
+    ) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, width, patch, patch)
         self.token = nn.Parameter(torch.zeros(1, 1, width))

@@ -28,14 +28,18 @@ def convolution(site: Site) -> State:
         made = _grouped(site, x, w, groups, transposed)
     _count(site, w, groups, transposed)
     spatial = len(site.output_shapes[0]) - 2
-    state = State((x.labels[0], made, *[None] * spatial), (False, True, *[False] * spatial), static=x.static and w.static)
+    state = State(
+        (x.labels[0], made, *[None] * spatial), (False, True, *[False] * spatial), static=x.static and w.static
+    )
     silent = w.silent[0] if groups > 1 else w.silent[1 if transposed else 0]
     state = State(state.labels, (False, silent, *[False] * spatial), state.static)
     if site.state("bias") is None:
         return state
     flat = State(state.labels[:2], state.silent[:2], state.static)
     flat = add_bias(site, flat, "bias")
-    return State((flat.labels[0], flat.labels[1], *[None] * spatial), (False, flat.silent[1], *[False] * spatial), flat.static)
+    return State(
+        (flat.labels[0], flat.labels[1], *[None] * spatial), (False, flat.silent[1], *[False] * spatial), flat.static
+    )
 
 
 def _plain(site: Site, x: State, w: State, transposed: bool) -> Tensor | None:
@@ -85,5 +89,3 @@ def _count(site: Site, w: State, groups: int, transposed: bool) -> None:
     dims = (0,) if depthwise else (0, 1)
     pairs = [length(shape, d, w.labels[d]) for d in dims]
     site.book(constant * prod(c for c, _ in pairs), *(v for _, v in pairs), weight=w)
-
-

@@ -19,7 +19,9 @@ def cat(site: Site) -> State:
     labels, silent = _meet(site, states, ndim, skip=dim)
     pieces = [s.labels[dim] for s in states]
     if any(p is not None for p in pieces):
-        filled = [torch.zeros(r.shape[dim], dtype=torch.long) if p is None else p for p, r in zip(pieces, refs, strict=True)]
+        filled = [
+            torch.zeros(r.shape[dim], dtype=torch.long) if p is None else p for p, r in zip(pieces, refs, strict=True)
+        ]
         labels[dim] = torch.cat(filled)
         silent[dim] = all(s.silent[dim] or s.labels[dim] is None for s in states)
     return State(tuple(labels), tuple(silent), all(s.static for s in states))

@@ -126,7 +126,9 @@ def index(site: Site) -> list[State]:
     for ref in indices:
         if ref is not None:
             site.pin_all(site.state_of(ref), "holds positions")
-    moved = torch.empty(site.shape("self"), device="meta")[[slice(None) if i is None else _zeros(i, "meta") for i in indices]]
+    moved = torch.empty(site.shape("self"), device="meta")[
+        [slice(None) if i is None else _zeros(i, "meta") for i in indices]
+    ]
     state = site.state("self")
     assert state is not None
     if moved.ndim != len(site.output_shapes[0]):  # a truth value for each entry takes several dims at once

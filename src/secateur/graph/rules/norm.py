@@ -9,7 +9,9 @@ from secateur.graph.labels import State
 from secateur.graph.rules.base import Site, rule
 
 
-def _affine(site: Site, labels: Tensor | None, weight: str = "weight", bias: str = "bias") -> tuple[Tensor | None, bool]:
+def _affine(
+    site: Site, labels: Tensor | None, weight: str = "weight", bias: str = "bias"
+) -> tuple[Tensor | None, bool]:
     """Join 1-D gamma and beta to the units they act on; returns the units, and whether dead ones come out as zero."""
     w, b = site.state(weight), site.state(bias)
     for state, role in ((w, Role.SCALES), (b, Role.SHIFTS)):
@@ -106,4 +108,6 @@ def _live(site: Site, labels: Tensor | None, kind: type[nn.Module]) -> None:
     if type(site.module) is kind and getattr(site.module, "weight", None) is not None:
         site.atoms.live.append((labels, site.call.module))
     else:
-        site.pin(labels, f"normalises over it, and not in an nn.{kind.__name__} with weights, whose statistics can be masked")
+        site.pin(
+            labels, f"normalises over it, and not in an nn.{kind.__name__} with weights, whose statistics can be masked"
+        )

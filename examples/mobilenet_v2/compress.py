@@ -31,9 +31,7 @@ _CROPS = 256  # Crops that batch norms and projections are mended on.
 
 
 def main(
-    minutes: Annotated[
-        float, typer.Option(help="Time for distilling one network; as long again for the control.")
-    ] = 3.0,
+    minutes: Annotated[float, typer.Option(help="Time for distilling one network; the control takes it again.")] = 3.0,
     steps: Annotated[int, typer.Option(help="Steps of distilling instead of minutes: the same on every machine.")] = 0,
     keep: Annotated[float, typer.Option(help="Share of the multiply-accumulates (MACs) that stays.")] = 0.7,
     multiple: Annotated[int, typer.Option(help="Widths are multiples of this; 8 or 16 suit processors.")] = 8,

@@ -34,8 +34,8 @@ def distil_(
     *,
     seed: int = 0,
     batch_size: int = 16,
-    peak_lr: float = 1e-4,
-    size: int = 224,
+    peak_lr: float = 4e-4,
+    size: int = 160,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Trains a pruned network to match the dense one on random crops.

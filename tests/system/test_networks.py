@@ -5,7 +5,22 @@ import pytest
 from secateur.testing.models import TINY
 from secateur.testing.system import SystemContract
 
+KNOWN = {
+    "test_composes[packed_attention]": "a cut changes whether heads or positions have more units, so the smaller network "
+    "is grouped the other way when it is traced anew; `then` refuses",
+}
+
 
 @pytest.mark.parametrize("network", TINY.values(), ids=TINY.keys())
 class TestNetworks(SystemContract):
-    pass
+    @pytest.fixture(autouse=True)
+    def known_failures(self, request: pytest.FixtureRequest) -> None:
+        if request.node.name in KNOWN:
+            request.applymarker(pytest.mark.xfail(strict=True, reason=KNOWN[request.node.name]))
+
+
+def test_known_failures_exist(request: pytest.FixtureRequest) -> None:
+    tests = {name for name in vars(SystemContract) if name.startswith("test_")}
+    for name in KNOWN:
+        test, _, network = name.removesuffix("]").partition("[")
+        assert test in tests and network in TINY

@@ -13,16 +13,23 @@ from secateur.core.groups import ChannelGraph
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace as trace_model
 
+#: Tensors of a group that are named before the rest is only counted.
+_SHOWN = 6
+
 MODEL = Annotated[str, typer.Argument(help="FILE.py:FUNCTION, zoo:NAME, torchvision:NAME or timm:NAME.")]
 INPUTS = Annotated[str | None, typer.Option(help="Shape of the example input, 1x3x224x224, if the file offers none.")]
 
 
-def trace(model: MODEL, inputs: INPUTS = None) -> None:
+def trace(
+    model: MODEL,
+    inputs: INPUTS = None,
+    every: Annotated[bool, typer.Option("--every", help="Name every tensor of a group, however many.")] = False,
+) -> None:
     """Show what can be cut, what moves together, and what is pinned and why."""
     target = read_target(model, inputs)
     graph = trace_model(target.model, target.example_inputs)
     console = Console()
-    console.print(groups_table(graph))
+    console.print(groups_table(graph, every))
     pinned = [g for g in graph.groups.values() if g.pinned]
     if pinned:
         console.print(pinned_table(graph))
@@ -35,14 +42,16 @@ def trace(model: MODEL, inputs: INPUTS = None) -> None:
         console.print(f"[yellow]no rule for operator {name}[/] (met {times} times): what it touches is pinned.")
 
 
-def groups_table(graph: ChannelGraph) -> Table:
+def groups_table(graph: ChannelGraph, every: bool = False) -> Table:
     """One row per group that may be cut."""
     table = Table(title="Can be cut", title_justify="left", title_style="bold")
     table.add_column("group")
     table.add_column("units", justify="right")
     table.add_column("lives in (what is cut together)")
     for group in graph.cuttable.values():
-        places = ", ".join(f"{s.tensor}[{s.dim}]" for s in group.slots)
+        named = [f"{s.tensor}[{s.dim}]" for s in group.slots]
+        shown = named if every else named[:_SHOWN]
+        places = ", ".join(shown) + (f" and {len(named) - len(shown)} more" if len(shown) < len(named) else "")
         note = "" if group.exact else "  (norm statistics are taken over live units)"
         table.add_row(group.name, str(group.units), places + note)
     return table

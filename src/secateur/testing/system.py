@@ -42,8 +42,8 @@ from secateur.planning import Constraints, plan, score
 from secateur.testing.models import Tiny
 
 TOLERANCE = 1e-9
-#: A bias in front of a norm has rounding noise for a gradient, which Adam divides by its own size: no output changes.
-_STATE_TOLERANCE = 1e-7
+#: A bias in front of a norm has rounding noise for a gradient, and Adam divides every gradient by its size.
+_AMPLIFIED = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,11 +116,12 @@ def check_trains_alike(prepared: Prepared, plan: PruningPlan, optimizer: str, cl
     masked, shrunk = mask(prepared.model, plan), shrink(prepared.model, plan, verify=False)
     for model in (masked, shrunk):
         _train_(model, prepared.batches, optimizer, clip)
-    _check_alike(masked, shrunk, prepared.examples, f"after training with {optimizer}, clip {clip}")
+    allowed = _AMPLIFIED if optimizer.startswith("adam") else TOLERANCE
+    _check_alike(masked, shrunk, prepared.examples, f"after training with {optimizer}, clip {clip}", allowed)
     baked = shrink(masked, plan).state_dict()
     for name, tensor in shrunk.state_dict().items():
         gap = difference([baked[name]], [tensor])
-        assert gap <= _STATE_TOLERANCE, f"{name} differs by {gap:.1e} after training with {optimizer}, clip {clip}"
+        assert gap <= allowed, f"{name} differs by {gap:.1e} after training with {optimizer}, clip {clip}"
 
 
 def check_dead_units(model: nn.Module, plan: PruningPlan, examples: Iterable[Example]) -> None:
@@ -407,10 +408,12 @@ def _tensors(output: Any) -> list[Tensor]:
     return [x for x in tree_leaves(output) if isinstance(x, Tensor)]
 
 
-def _check_alike(a: nn.Module, b: nn.Module, examples: Iterable[Example], when: str) -> None:
+def _check_alike(
+    a: nn.Module, b: nn.Module, examples: Iterable[Example], when: str, allowed: float = TOLERANCE
+) -> None:
     for example in examples:
         gap = difference(outputs(a, example), outputs(b, example))
-        assert gap <= TOLERANCE, f"outputs differ by {gap:.1e} {when}"
+        assert gap <= allowed, f"outputs differ by {gap:.1e} {when}"
 
 
 def _check_same_state(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:

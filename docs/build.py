@@ -1,0 +1,99 @@
+"""Writes docs/reference.md (every plug-in, from its own docstring) and docs/lenet5.svg (widths of the demo's network).
+
+Nothing here is typed twice: the classes are the source. A test makes sure that the files are up to date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from secateur.cli.list_ import KINDS
+from secateur.core.contracts import Criterion, Granularity
+from secateur.core.errors import IncompatibleError
+from secateur.criteria import CRITERIA
+from secateur.granularity import GRANULARITIES
+from secateur.graph.rules import RULES
+from secateur.planning.check import check
+
+HERE = Path(__file__).parent
+
+
+def reference() -> str:
+    """The reference page."""
+    parts = [
+        "# Reference\n\nMade by `make docs` from the docstrings of the classes themselves.",
+        "## Which criterion meets which granularity\n\n" + compatibility(),
+        *(section(name, items) for name, items in KINDS.items()),
+        "## Operators with a rule of their own\n\nEvery operator that PyTorch tags as pointwise has one too; any other "
+        "pins what it touches.\n\n" + ", ".join(f"`{name}`" for name in sorted(RULES)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(name: str, items: Mapping[str, Any]) -> str:
+    """All entries of one kind, each with its whole card."""
+    cards = [f"### `{key}`\n\n```text\n{inspect.getdoc(items[key])}\n```" for key in items]
+    return f"## {name.capitalize()}\n\n" + "\n\n".join(cards)
+
+
+def compatibility() -> str:
+    """Criteria against granularities, asked of the classes."""
+    rows = [f"| criterion | {' | '.join(GRANULARITIES)} |", "|---|" + "---|" * len(GRANULARITIES)]
+    for name, criterion in CRITERIA.items():
+        cells = [_meets(criterion.examples()[0], g.examples()[0]) for g in GRANULARITIES.values()]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _meets(criterion: Criterion, granularity: Granularity) -> str:
+    try:
+        check(criterion, granularity)
+    except IncompatibleError:
+        return "no"
+    return "yes"
+
+
+def widths_svg(report: Mapping[str, Any]) -> str:
+    """Every group of units as a bar: what stays in green, what went in pale."""
+    rows, height = [], 34
+    widths = report["widths"]
+    scale = 420 / max(sqrt(w["before"]) for w in widths)
+    for number, width in enumerate(widths):
+        y = 60 + number * height
+        whole = scale * sqrt(width["before"])
+        kept = whole * width["after"] / width["before"]
+        colour = "#9aa39c" if width["pinned"] else "#2d7a4f"
+        rows.append(
+            f'<text x="20" y="{y + 15}">{width["group"]}</text>'
+            f'<rect x="110" y="{y}" width="{whole:.1f}" height="20" rx="3" fill="#cfe3d6"/>'
+            f'<rect x="110" y="{y}" width="{kept:.1f}" height="20" rx="3" fill="{colour}"/>'
+            f'<text x="{120 + whole:.1f}" y="{y + 15}">{width["after"]} of {width["before"]}</text>'
+        )
+    before, after = report["before"], report["after"]
+    title = (
+        f"LeNet-5 on MNIST: {before['params']:,} → {after['params']:,} parameters, "
+        f"{before['macs'] / after['macs']:.1f} × fewer MACs, "
+        f"top-1 {100 * before['quality']['top1']:.2f} → {100 * after['quality']['top1']:.2f} %"
+    )
+    bottom = 60 + len(widths) * height + 10
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{bottom}" viewBox="0 0 680 {bottom}" '
+        'font-family="system-ui, sans-serif" font-size="14" fill="#24302a">'
+        f'<rect width="680" height="{bottom}" rx="8" fill="#fbfaf6"/>'
+        f'<text x="20" y="34" font-weight="600">{title}</text>{"".join(rows)}</svg>\n'
+    )
+
+
+def main() -> None:
+    (HERE / "reference.md").write_text(reference())
+    demo = json.loads((HERE / "demo-report.json").read_text())
+    (HERE / "lenet5.svg").write_text(widths_svg(demo))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The command line as a user meets it: own model files, clear errors, no half-written files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from secateur.cli.app import app, run
+from secateur.files import load_plan
+
+MINE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.SiLU())
+        self.left = nn.Conv2d(16, 12, 1)
+        self.right = nn.Conv2d(16, 8, 3, padding=1)
+        self.head = nn.Linear(20, 4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(torch.cat([self.left(x), self.right(x).relu()], 1).mean((2, 3)))
+
+def make_model():
+    torch.manual_seed(0)
+    return Net()
+
+def example_inputs():
+    return torch.zeros(1, 3, 8, 8)
+"""
+DATA = """
+import torch
+
+def train_batches():
+    torch.manual_seed(1)
+    return [(torch.randn(8, 3, 8, 8), torch.randint(0, 4, (8,))) for _ in range(4)]
+
+def test_batches():
+    return train_batches()[:2]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(MINE)
+    Path("data.py").write_text(DATA)
+    return tmp_path
+
+
+def call(monkeypatch, *words):
+    """Exit code of the command, as the shell would see it."""
+    monkeypatch.setattr(sys, "argv", ["secateur", *words])
+    with pytest.raises(SystemExit) as stop:
+        run()
+    return stop.value.code or 0
+
+
+def test_compress_own_network_with_data(folder, monkeypatch, capsys):
+    words = (
+        "compress",
+        "net.py:make_model",
+        "--recipe",
+        "taylor2019",
+        "--budget",
+        "half the macs",
+        "--data",
+        "data.py",
+    )
+    assert call(monkeypatch, *words, "--out", "small", "--epochs", "0.5") == 0
+    report = json.loads(Path("small/report.json").read_text())
+    assert report["after"]["macs"] <= 0.5 * report["before"]["macs"]
+    assert report["equivalence"] < 1e-5
+    assert set(report["after"]["quality"]) == {"top1", "top5"} or set(report["after"]["quality"]) == {"top1"}
+    assert load_plan("small/model.safetensors") == load_plan("small/plan.json")
+    assert Path("small/report.html").read_text().startswith("<!")
+    assert call(monkeypatch, "measure", "net.py:make_model", "--load", "small/model.safetensors") == 0
+    assert call(monkeypatch, "report", "small/report.json", "--html", "again.html") == 0
+    assert "MACs" in capsys.readouterr().out
+
+
+def test_compress_without_data_prunes_once(folder, monkeypatch, capsys):
+    assert call(monkeypatch, "compress", "net.py:make_model", "--budget", "0.5 params", "--multiple", "4") == 0
+    plan = load_plan("compressed/plan.json")
+    assert all(plan.width(b.name) % 4 == 0 for b in plan.blocks)
+    assert "nothing was trained" in capsys.readouterr().out
+
+
+def test_own_training_loop(folder, monkeypatch):
+    Path("loop.py").write_text(
+        "import pathlib\n"
+        "def train(model):\n    pathlib.Path('trained').write_text(type(model).__name__)\n"
+        "def evaluate(model):\n    return 0.5\n"
+    )
+    assert call(monkeypatch, "compress", "net.py:make_model", "--data", "loop.py") == 0
+    assert Path("trained").read_text() == "Net"
+    assert json.loads(Path("compressed/report.json").read_text())["after"]["quality"] == {"quality": 0.5}
+
+
+def test_freeze_and_only(folder, monkeypatch):
+    assert call(monkeypatch, "compress", "net.py:make_model", "--budget", "0.8 macs", "--freeze", "stem.*") == 0
+    assert load_plan("compressed/plan.json").width("stem.0") == 16
+    assert call(monkeypatch, "compress", "net.py:make_model", "--budget", "0.95 macs", "--only", "left") == 0
+    plan = load_plan("compressed/plan.json")
+    assert [b.name for b in plan.blocks if plan.width(b.name) < b.units] == ["left"]
+
+
+def test_trace_says_what_is_pinned(folder, monkeypatch, capsys):
+    assert call(monkeypatch, "trace", "net.py:make_model") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "left" in text and "is an output of the model" in text
+
+
+@pytest.mark.parametrize("kind", [(), ("recipes",), ("criteria", "--card", "taylor")])
+def test_list(monkeypatch, capsys, kind):
+    assert call(monkeypatch, "list", *kind) == 0
+    assert "taylor" in capsys.readouterr().out
+
+
+def test_export(folder, monkeypatch, capsys):
+    assert call(monkeypatch, "export", "net.py:make_model", "net.onnx") == 0
+    assert Path("net.onnx").stat().st_size > 1000
+
+
+BAD = [
+    (("compress", "net.py:make_model", "--budget", "1.5 macs"), "keep must be in (0, 1]"),
+    (("compress", "net.py:make_model", "--budget", "much"), "cannot read the budget"),
+    (("compress", "net.py:make_model", "--budget", "0.5 flops"), "of must be one of"),
+    (("compress", "net.py:make_model", "--recipe", "li201"), "Did you mean 'li2017'"),
+    (("compress", "net.py:make_model", "--recipe", "taylor2019"), "needs data"),
+    (("compress", "net.py:make_model", "--budget", "0.0001 macs"), "cannot be met"),
+    (("compress", "net.py:make_model", "--freeze", "nothing.*"), "matches no block"),
+    (("trace", "net.py:nothing"), "has no function 'nothing'. It has: Net, make_model, example_inputs"),
+    (("trace", "nowhere.py:make_model"), "there is no Python file"),
+    (("trace", "make_model"), "cannot read the network"),
+    (("trace", "net.py:make_model", "--inputs", "1x5x8x8"), "fails on the example inputs"),
+    (("trace", "net.py:make_model", "--inputs", "axb"), "cannot read the shape"),
+    (("trace", "zoo:lenet9"), "no zoo model"),
+    (("measure", "net.py:make_model", "--load", "net.py"), "net.py"),
+    (("report", "data.py"), "data.py"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD, ids=[" ".join(w[2:]) or w[1] for w, _ in BAD])
+def test_bad_input_is_one_clear_error(folder, monkeypatch, capsys, words, message):
+    before = sorted(p.name for p in folder.iterdir())
+    assert call(monkeypatch, *words) == 1
+    text = " ".join(capsys.readouterr().err.split())
+    assert message in text
+    assert "Traceback" not in text
+    assert [
+        n for n in sorted(p.name for p in folder.iterdir()) if n not in (*before, "compressed", "__pycache__")
+    ] == []
+    assert not list(folder.glob("compressed/*"))
+
+
+def test_nan_weights(folder, monkeypatch, capsys):
+    Path("nan.py").write_text(
+        MINE.replace("return Net()", "net = Net(); net.head.weight.data[0] = float('nan'); return net")
+    )
+    assert call(monkeypatch, "compress", "nan.py:make_model") == 1
+    assert "head.weight" in capsys.readouterr().err
+
+
+def test_full_disk_leaves_nothing_half_written(folder, monkeypatch, capsys):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert call(monkeypatch, "compress", "net.py:make_model") == 1
+    assert "No space left" in capsys.readouterr().err
+    assert not list(folder.glob("compressed/*"))
+
+
+def test_help_teaches():
+    text = subprocess.run(
+        [sys.executable, "-m", "secateur", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for verb in ("demo", "trace", "compress", "measure", "export", "report", "list"):
+        assert verb in text
+
+
+def test_options_are_those_that_are_documented():
+    """A new or renamed option is a decision: write it down here."""
+    from typer.main import get_command
+
+    found = {f"{name} {p.name}" for name, c in get_command(app).commands.items() for p in c.params if p.name != "help"}
+    assert found == set(
+        """
+        demo out; demo seed; trace model; trace inputs; trace every; compress model; compress recipe; compress budget;
+        compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
+        compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
+        measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;
+        list kind; list card
+        """.replace("\n", " ")
+        .strip()
+        .replace("        ", "")
+        .split("; ")
+    )
+
+
+def test_same_seed_same_network(folder, monkeypatch):
+    words = ("compress", "net.py:make_model", "--data", "data.py", "--seed", "3", "--out")
+    assert call(monkeypatch, *words, "a") == 0
+    assert call(monkeypatch, *words, "b") == 0
+    assert Path("a/model.safetensors").read_bytes() == Path("b/model.safetensors").read_bytes()
+    assert torch.initial_seed() is not None

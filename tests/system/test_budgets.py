@@ -1,0 +1,29 @@
+"""S8 and S13: budgets are met, leave no room, and nothing is emptied."""
+
+import pytest
+
+from secateur.allocation import ALLOCATIONS
+from secateur.core.budget import UNITS_OF_BUDGET, Budget
+from secateur.criteria import Magnitude, Random
+from secateur.granularity import Channel
+from secateur.testing.models import TINY
+from secateur.testing.system import check_budget, prepare
+
+ALLOCATIONS_ = [one for kind in ALLOCATIONS.values() for one in kind.examples()]
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=repr)
+@pytest.mark.parametrize("name", TINY)
+def test_budget_is_met_and_used_up(name, allocation):
+    prepared = prepare(TINY[name])
+    for of in UNITS_OF_BUDGET:
+        for keep in (0.05, 0.5, 0.93):
+            for multiple in (1, 4):
+                check_budget(prepared, Random(), Budget(keep, of=of), allocation, multiple)
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=repr)
+def test_whole_budget_keeps_all(allocation):
+    prepared = prepare(TINY["dense"])
+    plan = prepared.plan(Magnitude(), Channel(), Budget(1.0), allocation)
+    assert all(plan.width(name) == group.units for name, group in prepared.graph.cuttable.items())

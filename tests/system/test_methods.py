@@ -1,0 +1,60 @@
+"""S1 for every criterion, granularity and tiny network, with the plans that the library makes; S2 for a few of them."""
+
+from itertools import product
+
+import pytest
+
+from secateur.allocation import ALLOCATIONS
+from secateur.core.budget import Budget
+from secateur.core.contracts import Criterion, UnitCriterion
+from secateur.core.errors import IncompatibleError
+from secateur.criteria import CRITERIA
+from secateur.criteria.bn_scale import BNScale
+from secateur.granularity import GRANULARITIES
+from secateur.testing.models import TINY
+from secateur.testing.system import check_masked_is_shrunk, check_masks_once, check_trains_alike, check_written_and_read, prepare
+
+CRITERIA_ = [one for kind in CRITERIA.values() for one in kind.examples()]
+UNITS = [one for kind in GRANULARITIES.values() for one in kind.examples()]
+ALLOCATIONS_ = [one for kind in ALLOCATIONS.values() for one in kind.examples()]
+PAIRS = [(c, g) for c, g in product(CRITERIA_, UNITS) if g.structured or not isinstance(c, UnitCriterion)]
+
+
+def made(name, criterion, granularity, allocation, keep=0.7):
+    prepared = prepare(TINY[name])
+    try:
+        return prepared, prepared.plan(criterion, granularity, Budget(keep, of="weights"), allocation)
+    except IncompatibleError as error:
+        assert isinstance(criterion, BNScale) and "has no normalisation scale" in str(error)
+        pytest.skip(str(error))
+
+
+def name_of(value: object) -> str:
+    return repr(value)
+
+
+@pytest.mark.parametrize(("criterion", "granularity"), PAIRS, ids=name_of)
+@pytest.mark.parametrize("name", TINY)
+def test_masked_is_shrunk(name, criterion: Criterion, granularity):
+    # every allocation has its turn without multiplying the number of tests by their number
+    allocation = ALLOCATIONS_[len(name + repr(criterion)) % len(ALLOCATIONS_)]
+    prepared, plan = made(name, criterion, granularity, allocation)
+    check_masked_is_shrunk(prepared.model, plan, prepared.examples[:2])
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=name_of)
+@pytest.mark.parametrize("criterion", CRITERIA_, ids=name_of)
+@pytest.mark.parametrize("name", ["chain", "attention"])
+def test_every_allocation(name, criterion, allocation):
+    prepared, plan = made(name, criterion, UNITS[0], allocation)
+    check_masked_is_shrunk(prepared.model, plan, prepared.examples[:1])
+
+
+@pytest.mark.parametrize("granularity", UNITS, ids=name_of)
+@pytest.mark.parametrize("name", ["chain", "gate", "tied", "group_norm"])
+def test_trains_alike(name, granularity):
+    prepared, plan = made(name, CRITERIA["magnitude"](), granularity, ALLOCATIONS["uniform"]())
+    if granularity.structured:
+        check_trains_alike(prepared, plan, "adamw", 0.1)
+    check_masks_once(prepared.model, plan, prepared.examples)
+    check_written_and_read(plan)

@@ -1,4 +1,6 @@
-"""Writes docs/reference.md (every plug-in, from its own docstring) and docs/lenet5.svg (widths of the demo's network).
+"""Writes docs/reference.md (every plug-in, from its own docstring), docs/lenet5.svg and the table in README.
+
+The figures are those of docs/demo-report.json, which is the report.json that `make demo` wrote.
 
 Nothing here is typed twice: the classes are the source. A test makes sure that the files are up to date.
 """
@@ -15,12 +17,17 @@ from typing import Any
 from secateur.cli.list_ import KINDS
 from secateur.core.contracts import Criterion, Granularity
 from secateur.core.errors import IncompatibleError
+from secateur.core.report import CompressionReport
 from secateur.criteria import CRITERIA
 from secateur.granularity import GRANULARITIES
 from secateur.graph.rules import RULES
 from secateur.planning.check import check
+from secateur.report import read_json
+from secateur.report.rows import rows
+from secateur.report.sentences import notes
 
 HERE = Path(__file__).parent
+START, END = "<!-- demo: written by `make docs` -->", "<!-- end of demo -->"
 
 
 def reference() -> str:
@@ -77,7 +84,7 @@ def widths_svg(report: Mapping[str, Any]) -> str:
     before, after = report["before"], report["after"]
     title = (
         f"LeNet-5 on MNIST: {before['params']:,} → {after['params']:,} parameters, "
-        f"{before['macs'] / after['macs']:.1f} × fewer MACs, "
+        f"{before["macs"] / after["macs"]:.1f} times fewer MACs, "
         f"top-1 {100 * before['quality']['top1']:.2f} → {100 * after['quality']['top1']:.2f} %"
     )
     bottom = 60 + len(widths) * height + 10
@@ -89,10 +96,25 @@ def widths_svg(report: Mapping[str, Any]) -> str:
     )
 
 
+def with_table(readme: str, report: CompressionReport) -> str:
+    """The README with the demo's table between its two markers."""
+    head, _, rest = readme.partition(START)
+    _, _, tail = rest.partition(END)
+    columns = ("", "dense", "Secateur", "change", *(f"control: {name}" for name in report.controls))
+    lines = [columns, ("---", *["---:"] * (len(columns) - 1))]
+    lines += [(r.label, r.before, f"**{r.after}**", r.change, *r.controls) for r in rows(report)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes_ = " ".join(notes(report))
+    return f"{head}{START}\n{table}\n\n{notes_}\n{END}{tail}"
+
+
 def main() -> None:
+    """Write all three."""
     (HERE / "reference.md").write_text(reference())
     demo = json.loads((HERE / "demo-report.json").read_text())
     (HERE / "lenet5.svg").write_text(widths_svg(demo))
+    readme = HERE.parent / "README.md"
+    readme.write_text(with_table(readme.read_text(), read_json(HERE / "demo-report.json")))
 
 
 if __name__ == "__main__":

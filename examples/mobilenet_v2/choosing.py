@@ -6,6 +6,7 @@ from typing import Literal
 
 import photos
 import torch
+from selecting import reselect
 from torch import Tensor, nn
 
 import secateur
@@ -16,7 +17,7 @@ from secateur.core.scores import Scores
 from secateur.criteria import FPGM, Magnitude, Random, Taylor
 from secateur.granularity import Channel
 
-Choice = Literal["taylor", "magnitude", "fpgm", "random"]
+Choice = Literal["greedy", "taylor", "magnitude", "fpgm", "random"]
 
 # The narrow streams between blocks serve all blocks of a stage, and the 1,280 features at the end serve the classifier,
 # whose cost is in parameters and not in MACs: only the hidden channels of blocks are cut.
@@ -27,6 +28,7 @@ def choose(
     dense: nn.Module,
     graph: ChannelGraph,
     chosen: Sequence[photos.Photo],
+    crops: Tensor,
     criterion: Choice,
     *,
     keep: float,
@@ -40,9 +42,10 @@ def choose(
     Args:
         dense: The network.
         graph: Its channel graph.
-        chosen: Photos that the gradients are taken on, for Taylor.
-        criterion: Taylor ranks the channels of all blocks together, by score per MAC; the others keep the same share
-            of every block.
+        chosen: Photos that the gradients are taken on, for Taylor and greedy.
+        crops: Crops that least squares are formed on, for greedy.
+        criterion: Taylor ranks the channels of all blocks together, by score per MAC. Greedy takes Taylor's widths, and
+            within a block the channels that serve its output best. The others keep the same share of every block.
         keep: Share of the MACs that stays.
         multiple: Widths are multiples of this.
         seed: For crops and for random scores.
@@ -54,11 +57,12 @@ def choose(
     """
     rules = Constraints(multiple=multiple, only=HIDDEN)
     budget = Budget(keep, "macs")
-    if criterion == "taylor":
+    if criterion in ("greedy", "taylor"):
         data = signed_batches(chosen, batches, seed)
         found = secateur.collect(dense, data, Taylor.needs, graph=graph, loss=signed_sum, progress=progress)
         scores = secateur.score(graph, Taylor(), found, granularity=Channel(over="all"))
-        return secateur.plan(graph, per_mac(scores, graph), budget, Global(), constraints=rules, seed=seed)
+        plan = secateur.plan(graph, per_mac(scores, graph), budget, Global(), constraints=rules, seed=seed)
+        return reselect(plan, dense, crops) if criterion == "greedy" else plan
     how = {"magnitude": Magnitude(), "fpgm": FPGM(), "random": Random(seed=seed)}[criterion]
     scores = secateur.score(graph, how, secateur.collect(dense, None, how.needs, graph=graph))
     return secateur.plan(graph, scores, budget, Uniform(), constraints=rules, seed=seed)

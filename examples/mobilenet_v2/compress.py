@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Steps of distilling instead of minutes: the same on every machine.")] = 0,
     keep: Annotated[float, typer.Option(help="Share of the multiply-accumulates (MACs) that stays.")] = 0.7,
     multiple: Annotated[int, typer.Option(help="Widths are multiples of this; 8 or 16 suit processors.")] = 8,
-    criterion: Annotated[Choice, typer.Option(help="What says which channels matter.")] = "taylor",
+    criterion: Annotated[Choice, typer.Option(help="What says which channels matter.")] = "greedy",
     seed: Annotated[int, typer.Option(help="For crops and random channels.")] = 0,
     control: Annotated[bool, typer.Option(help="Also cut random channels, and recover them in the same way.")] = True,
     threads: Annotated[int, typer.Option(help="Threads for everything but latency, which is that of one.")] = 2,
@@ -46,7 +47,8 @@ def main(
     Needs the weights and photos that `python fetch.py` obtains. The way:
 
     1. trace: which channels must go together;
-    2. score the hidden channels of all blocks on random crops, and plan what stays within the budget;
+    2. plan: Taylor scores of all hidden channels, on random crops, say how many each block keeps within the budget;
+       greedy least squares say which;
     3. shrink, verified: the smaller network computes what the masked one computes;
     4. re-estimate the batch-norm statistics, corrected by the dense network's own bias on the same photos;
     5. refit each block's projection by least squares;
@@ -59,6 +61,7 @@ def main(
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
+    console.width = max(console.width, 120)  # The tables need it.
     split = photos.split(photos.photos())
     if not split.calibration:
         raise SystemExit("there are no photos: run fetch.py first")
@@ -72,14 +75,14 @@ def main(
         graph = secateur.trace(dense, images[:1])
         names: list[Choice] = [criterion, "random"] if control and criterion != "random" else [criterion]
         settings = {"keep": keep, "multiple": multiple, "seed": seed}
-        plans = {n: choose(dense, graph, split.calibration, n, progress=report, **settings) for n in names}
+        plans = {n: choose(dense, graph, split.calibration, crops, n, progress=report, **settings) for n in names}
         stages, small = [judge.stage("dense", dense), judge.replaced(dense, crops)], {}
         for name, plan in plans.items():
             small[name] = secateur.shrink(dense, plan)
             stages += mend_(small[name], dense, plan, crops, judge, name)
             steps = steps or affordable(small[name], dense, split.calibration, minutes)
-            tick = lambda done, total, name=name: report(f"distil {name}", done, total)  # noqa: E731
-            distil_(small[name], dense, split.calibration, steps, seed=seed, progress=tick)
+            told = partial(report, f"distil {name}")
+            distil_(small[name], dense, split.calibration, steps, seed=seed, progress=told)
             stages.append(judge.stage(f"{name}: + distilled ({steps} steps)", small[name]))
     networks = {"dense": dense, **small}
     networks = {n: copy.deepcopy(m).to(memory_format=torch.contiguous_format) for n, m in networks.items()}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from secateur import PruningPlan
 from secateur.bench.zoo.mobilenet_v2 import InvertedResidual
 
-_RIDGE = 1e-2  # Of the mean variance of the hidden channels; holds the weights where few crops say little.
+RIDGE = 1e-2  # Of the mean variance of the hidden channels; holds the weights where few crops say little.
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def refit_(pruned: nn.Module, dense: nn.Module, plan: PruningPlan, crops: Tensor
         projection = pruned.get_submodule(name)
 
         def fit_(x: Tensor) -> None:
-            projection.weight.copy_(_fit(_rows(x), wanted.pop(name), projection.weight.flatten(1))[:, :, None, None])
+            projection.weight.copy_(_fit(rows(x), wanted.pop(name), projection.weight.flatten(1))[:, :, None, None])
 
         return fit_
 
@@ -55,7 +55,7 @@ def _projected(dense: nn.Module, crops: Tensor) -> dict[str, Tensor]:
         projection = dense.get_submodule(name)
 
         def note(x: Tensor) -> None:
-            found[name] = _rows(projection.forward(x))
+            found[name] = rows(projection.forward(x))
 
         return note
 
@@ -75,13 +75,19 @@ def _fit(hidden: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
     Returns:
         The new weights, ``[channels, hidden channels]``.
     """
-    x, y = hidden.mean(0).double(), wanted.mean(0).double()
-    gram = (hidden.T @ hidden).double() / len(hidden) - torch.outer(x, x)
-    cross = (hidden.T @ wanted).double() / len(hidden) - torch.outer(x, y)
-    ridge = _RIDGE * gram.diagonal().mean()
-    fitted = torch.linalg.solve(gram + ridge * torch.eye(len(gram)), cross + ridge * weight.T.double())
+    gram, cross = covariance(hidden, hidden), covariance(hidden, wanted)
+    ridge = RIDGE * gram.diagonal().mean()
+    fitted = torch.linalg.solve(
+        gram + ridge * torch.eye(len(gram), dtype=gram.dtype), cross + ridge * weight.T.double()
+    )
     return fitted.T.to(weight)
 
 
-def _rows(x: Tensor) -> Tensor:
+def covariance(x: Tensor, y: Tensor) -> Tensor:
+    """Covariances of the columns of ``x`` and ``y``, ``[places, n]`` and ``[places, m]``: ``[n, m]`` in float64."""
+    return (x.T @ y).double() / len(x) - torch.outer(x.mean(0).double(), y.mean(0).double())
+
+
+def rows(x: Tensor) -> Tensor:
+    """``[n, channels, h, w]`` as ``[places, channels]``."""
     return x.permute(0, 2, 3, 1).flatten(0, 2)

@@ -61,12 +61,12 @@ def write(path: Path, stages: Sequence[Stage], sizes: Mapping[str, Measurement],
 def _answers(stages: Sequence[Stage]) -> Table:
     first = stages[0]
     counts = (first.everything.photos, first.full_frames.photos, first.stamps.photos)
-    table = Table(title="Agreement with the dense network on held-out photos (top-1 ± standard error)")
+    table = Table(title="Held-out photos: top-1 agreement with the dense network, logit error, top-1 by label")
     table.add_column("network", no_wrap=True)
     for name, count in zip(("all", "full frames", "cut-outs"), counts, strict=True):
         table.add_column(f"{name} ({count})", justify="right", no_wrap=True)
     table.add_column("logit error", justify="right")
-    table.add_column(f"labelled top-1 ({first.label_hits[2]})", justify="right", no_wrap=True)
+    table.add_column(f"labels ({first.label_hits[2]})", justify="right", no_wrap=True)
     for each in stages:
         agreements = [_with_error(a.top1, a.stderr) for a in (each.everything, each.full_frames, each.stamps)]
         table.add_row(each.name, *agreements, f"{each.everything.error:.3f}", _with_error(*each.label_hits[:2]))

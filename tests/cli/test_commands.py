@@ -195,7 +195,7 @@ def test_options_are_those_that_are_documented():
         """
         demo out; demo seed; trace model; trace inputs; trace every; compress model; compress recipe; compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
-        compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
+        compress optimizer; compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
         measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;
         list kind; list card
         """.replace("\n", " ")

@@ -1,7 +1,8 @@
 """Random networks from a small grammar, random cuts: masked = shrunk, costs exact, dead units dead."""
 
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -12,7 +13,9 @@ from secateur.apply.verify import difference, outputs, strengthen_, verify
 from secateur.core.example import Example
 from secateur.core.rng import generator
 from secateur.graph.trace import trace
-from secateur.testing.system import check_cost, check_dead_units, random_plan
+from secateur.testing.system import Prepared, check_cost, check_dead_units, check_trains_alike, random_plan
+
+pytestmark = pytest.mark.timeout(3600)  # for SECATEUR_EXAMPLES in the thousands
 
 ACTIVATIONS = (nn.ReLU, nn.Sigmoid, nn.GELU, nn.Tanh, nn.SiLU, nn.Hardswish, nn.Softplus, nn.ELU, nn.LeakyReLU)
 
@@ -92,11 +95,22 @@ def gate(c, n):
 
 
 def squeeze_excite(c, n):
-    return Step(lambda m, x: x * m.b(m.a(x.mean((2, 3), keepdim=True)).relu()).sigmoid(), a=conv(c, 2 + n, 1), b=conv(2 + n, c, 1))
+    return Step(
+        lambda m, x: x * m.b(m.a(x.mean((2, 3), keepdim=True)).relu()).sigmoid(),
+        a=conv(c, 2 + n, 1),
+        b=conv(2 + n, c, 1),
+    )
 
 
 def pool(c, n):
-    return (nn.AvgPool2d(3, 1, 1), nn.MaxPool2d(3, 1, 1), nn.Upsample(scale_factor=2), nn.AdaptiveAvgPool2d(3), nn.Identity(), nn.Dropout(0.5))[n]
+    return (
+        nn.AvgPool2d(3, 1, 1),
+        nn.MaxPool2d(3, 1, 1),
+        nn.Upsample(scale_factor=2),
+        nn.AdaptiveAvgPool2d(3),
+        nn.Identity(),
+        nn.Dropout(0.5),
+    )[n]
 
 
 def shuffle(c, n):
@@ -117,7 +131,9 @@ def halves(c, n):
 
 def last(c, n):
     """Channels last, as in ConvNeXt."""
-    return Step(lambda m, x: m.a(m.n(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2), n=nn.LayerNorm(c), a=nn.Linear(c, 2 + n))
+    return Step(
+        lambda m, x: m.a(m.n(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2), n=nn.LayerNorm(c), a=nn.Linear(c, 2 + n)
+    )
 
 
 def twice(c, n):
@@ -144,7 +160,9 @@ def padded(c, n):
 def standardised(c, n):
     def run(m, x):
         w = m.a.weight
-        return F.conv2d(x, (w - w.mean((1, 2, 3), keepdim=True)) / (w.std((1, 2, 3), keepdim=True) + 0.1), m.a.bias, padding=1)
+        return F.conv2d(
+            x, (w - w.mean((1, 2, 3), keepdim=True)) / (w.std((1, 2, 3), keepdim=True) + 0.1), m.a.bias, padding=1
+        )
 
     return Step(run, a=conv(c, 2 + n))
 
@@ -175,7 +193,14 @@ def linear(c, n):
 
 
 def vector_norm(c, n):
-    return (nn.LayerNorm(c), nn.LayerNorm(c, bias=False), nn.BatchNorm1d(c), nn.LayerNorm(c, elementwise_affine=False), nn.GroupNorm(1, c), nn.Identity())[n]
+    return (
+        nn.LayerNorm(c),
+        nn.LayerNorm(c, bias=False),
+        nn.BatchNorm1d(c),
+        nn.LayerNorm(c, elementwise_affine=False),
+        nn.GroupNorm(1, c),
+        nn.Identity(),
+    )[n]
 
 
 def vector_act(c, n):
@@ -183,7 +208,9 @@ def vector_act(c, n):
 
 
 def vector_residual(c, n):
-    return Step(lambda m, x: x + m.b(F.gelu(m.a(m.n(x)))), n=nn.LayerNorm(c), a=nn.Linear(c, 2 + n), b=nn.Linear(2 + n, c))
+    return Step(
+        lambda m, x: x + m.b(F.gelu(m.a(m.n(x)))), n=nn.LayerNorm(c), a=nn.Linear(c, 2 + n), b=nn.Linear(2 + n, c)
+    )
 
 
 def vector_gate(c, n):
@@ -244,3 +271,29 @@ def test_masked_is_shrunk(network, seed):
         assert difference(outputs(masked, Example.of(batch)), outputs(shrunk, Example.of(batch))) < 1e-9
     check_cost(model, plan, Example.of(x))
     check_dead_units(model, plan, [Example.of(x)])
+
+
+@settings(max_examples=max(settings.default.max_examples // 6, 1))
+@given(network=NETWORKS, seed=st.integers(0, 2**16))
+def test_trains_alike(network, seed):
+    """With clipping by global norm, where gradients of dead entries would be noticed."""
+    model = strengthen_(network).eval()
+    x = torch.randn(4, 3, 5, 5, generator=generator(seed), dtype=torch.float64)
+    graph = trace(model, x)
+    batches = tuple((x.roll(n, 0) * (1 + n), None) for n in range(3))
+    check_trains_alike(Prepared(model, graph, batches), random_plan(graph, seed), "sgd", 0.1)
+
+
+def test_most_networks_can_be_cut():
+    """The grammar is not wasted on networks that are pinned altogether."""
+    found = []
+
+    @settings(max_examples=60, derandomize=True, database=None)
+    @given(network=NETWORKS)
+    def look(network):
+        graph = trace(strengthen_(network).eval(), torch.zeros(2, 3, 5, 5, dtype=torch.float64))
+        made = [g for g in graph.groups.values() if not g.pinned.startswith(("is an output", "reads what"))]
+        found.extend(bool(not g.pinned) for g in made)
+
+    look()
+    assert sum(found) / len(found) > 0.7, f"{sum(found)} of {len(found)} inner groups may be cut"

@@ -135,7 +135,7 @@ def test_forward_that_always_fails():
 
 
 def test_a_plan_for_another_model(prepared):
-    model, found = prepared
+    model, _ = prepared
     other = random_plan(prepare(TINY["chain"]).graph)
     for step in (mask, mask_, shrink, shrinking.shrink_):
         with untouched(model), pytest.raises(IncompatibleError, match="fingerprint"):

@@ -12,7 +12,13 @@ from secateur.criteria import CRITERIA
 from secateur.criteria.bn_scale import BNScale
 from secateur.granularity import GRANULARITIES
 from secateur.testing.models import TINY
-from secateur.testing.system import check_masked_is_shrunk, check_masks_once, check_trains_alike, check_written_and_read, prepare
+from secateur.testing.system import (
+    check_masked_is_shrunk,
+    check_masks_once,
+    check_trains_alike,
+    check_written_and_read,
+    prepare,
+)
 
 CRITERIA_ = [one for kind in CRITERIA.values() for one in kind.examples()]
 UNITS = [one for kind in GRANULARITIES.values() for one in kind.examples()]

@@ -48,7 +48,9 @@ def reversed_(model: nn.Module) -> nn.Module:
 def test_another_process(request):
     here = str(request.path.parent)
     run = [sys.executable, "-c", CHILD]
-    answer = subprocess.run(run, cwd=here, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7", "PATH": ""})
+    answer = subprocess.run(
+        run, cwd=here, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7", "PATH": ""}
+    )
     assert json.loads(answer.stdout) == digests()
 
 

@@ -65,14 +65,22 @@ class LiveGroupNorm(nn.Module):
 
 
 def live_norm(norm: nn.Module, live: Tensor) -> nn.Module:
-    """The live-statistics twin of `norm`; `live` is boolean over its units."""
+    """The live-statistics twin of `norm`, with the same hooks; `live` is boolean over its units."""
     match norm:
         case nn.LayerNorm():
-            return LiveLayerNorm(norm, live)
+            return _with_hooks(LiveLayerNorm(norm, live), norm)
         case nn.GroupNorm():
-            return LiveGroupNorm(norm, live)
+            return _with_hooks(LiveGroupNorm(norm, live), norm)
         case _:
             raise UnsupportedError(
                 f"{type(norm).__name__} has no twin with live statistics. Allowed are LayerNorm and GroupNorm; "
                 "freeze the group that it normalises."
             )
+
+
+def _with_hooks(twin: nn.Module, norm: nn.Module) -> nn.Module:
+    """Let `twin` call the very hooks of `norm`, so that a handle removes them from both."""
+    for name, value in vars(norm).items():
+        if "hook" in name:
+            setattr(twin, name, value)
+    return twin

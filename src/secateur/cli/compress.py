@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -46,6 +46,7 @@ def compress(
     lr: Annotated[
         float | None, typer.Option(help="Peak learning rate of fine-tuning, instead of the recipe's.")
     ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Of fine-tuning: sgd or adam, instead of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(help="For everything random.")] = 0,
     onnx: Annotated[bool, typer.Option(help="Also write an ONNX file and measure it in ONNX Runtime.")] = False,
     inputs: INPUTS = None,
@@ -62,7 +63,7 @@ def compress(
     from secateur.report import table, write_html, write_json  # noqa: PLC0415
 
     console = Console()
-    how = _tuned(named(recipe), epochs, lr)
+    how = _tuned(named(recipe), epochs=epochs, lr=lr, optimizer=optimizer)
     target = read_target(model, inputs)
     found = user_data(load_file(data) if data else target.file)
     rules = Constraints(multiple=multiple, frozen=tuple(freeze or ()), only=tuple(only or ()))
@@ -96,10 +97,11 @@ def compress(
         )
 
 
-def _tuned(recipe: Recipe, epochs: float | None, lr: float | None) -> Recipe:
-    if epochs is None and lr is None:
+def _tuned(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with other settings of fine-tuning; those that are None stay."""
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    if not wanted:
         return recipe
     if recipe.finetune is None:
-        raise UnsupportedError("this recipe does not fine-tune, so --epochs and --lr mean nothing. Leave them out.")
-    tuned = replace(recipe.finetune, epochs=epochs or recipe.finetune.epochs, lr=lr or recipe.finetune.lr)
-    return replace(recipe, finetune=tuned)
+        raise UnsupportedError(f"this recipe does not fine-tune, so --{', --'.join(wanted)} mean nothing. Leave them out.")
+    return replace(recipe, finetune=replace(recipe.finetune, **wanted))

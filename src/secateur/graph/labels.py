@@ -132,6 +132,8 @@ def separate(atoms: Atoms, moved: Tensor) -> tuple[int, Tensor] | None:
         labels vary along several dims (a channel dim viewed as heads x positions), the dim that leaves the most units
         carries them, the last one among equals, and they are joined along the others.
     """
+    if not moved.numel():
+        return None
     dims = []
     for dim in range(moved.ndim):
         first = moved.narrow(dim, 0, 1)

@@ -133,7 +133,9 @@ def _unknown(walk: Propagation, site: Site) -> list[State]:
 def _warn_aliases(recording: Recording, states: dict[int, State], ref: Ref, new: State) -> None:
     """After a write that leaves dead units non-zero, no view of the same memory may count on zeros."""
     old = states.get(ref.key)
-    if old is None or all(n or not o for n, o in zip(new.silent, old.silent, strict=True)):
+    if old is None or len(old.silent) != len(new.silent):  # a reshape in place writes no entry
+        return
+    if all(n or not o for n, o in zip(new.silent, old.silent, strict=True)):
         return
     home = recording.storage[ref.key]
     for key, state in states.items():

@@ -29,9 +29,11 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
         The channel graph, as plain data.
 
     Raises:
-        TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite.
+        TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite,
+            or a part of it is TorchScript.
     """
     example = Example.of(example_inputs)
+    _check_plain(model)
     _check_finite(model)
     private = private_copy(model)
     recording = record(private, example)
@@ -51,12 +53,19 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
     return settle(fresh, propagate(private, recording), example, example.spec())
 
 
+def _check_plain(model: nn.Module) -> None:
+    scripted = [name for name, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    if scripted:
+        raise TraceError(
+            f"{scripted[0] or 'the model'} is a TorchScript module, whose tensors cannot be cut. "
+            "Trace the Python model that it was made from."
+        )
+
+
 def _check_finite(model: nn.Module) -> None:
-    bad = [
-        n
-        for n, p in [*model.named_parameters(), *model.named_buffers()]
-        if p.is_floating_point() and not bool(torch.isfinite(p).all())
-    ]
+    bad = [n for n, p in model.named_parameters() if p.is_floating_point() and not bool(torch.isfinite(p).all())]
+    # A buffer may hold infinity for a reason: a causal mask does.
+    bad += [n for n, b in model.named_buffers() if b.is_floating_point() and bool(torch.isnan(b).any())]
     if bad:
         raise TraceError(
             f"{len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. "

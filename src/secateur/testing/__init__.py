@@ -7,11 +7,14 @@ from secateur.testing.allocation import AllocationContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.criterion import CriterionContract
 from secateur.testing.granularity import GranularityContract
+from secateur.testing.models import TINY, Tiny
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
+from secateur.testing.system import SystemContract
 
 __all__ = [
+    "TINY",
     "AllocationContract",
     "CollectorContract",
     "CriterionContract",
@@ -19,4 +22,6 @@ __all__ = [
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",
+    "SystemContract",
+    "Tiny",
 ]

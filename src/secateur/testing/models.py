@@ -153,13 +153,23 @@ class Split(nn.Module):
 
 def _grouped() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, groups=2), nn.BatchNorm2d(12), nn.Sigmoid(), nn.Conv2d(12, 3, 1)
+        nn.Conv2d(3, 8, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 12, 3, groups=2),
+        nn.BatchNorm2d(12),
+        nn.Sigmoid(),
+        nn.Conv2d(12, 3, 1),
     )
 
 
 def _depthwise() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU6(), nn.Conv2d(6, 6, 3, groups=6), nn.Hardswish(), nn.Conv2d(6, 3, 1)
+        nn.Conv2d(3, 6, 1),
+        nn.BatchNorm2d(6),
+        nn.ReLU6(),
+        nn.Conv2d(6, 6, 3, groups=6),
+        nn.Hardswish(),
+        nn.Conv2d(6, 3, 1),
     )
 
 
@@ -177,12 +187,20 @@ def _transposed() -> nn.Module:
 
 
 def _flatten() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 3)
+    )
 
 
 def _pooled() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.GELU(), nn.AdaptiveAvgPool2d((2, 1)), nn.Flatten(), nn.Dropout(0.5), nn.Linear(10, 3)
+        nn.Conv2d(3, 5, 3),
+        nn.BatchNorm2d(5),
+        nn.GELU(),
+        nn.AdaptiveAvgPool2d((2, 1)),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(10, 3),
     )
 
 
@@ -357,9 +375,16 @@ def _encoder_layer() -> nn.Module:
 
 def _instance_norm() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.InstanceNorm2d(6, affine=True), nn.ReLU(), nn.Conv2d(6, 5, 3), nn.InstanceNorm2d(5), nn.Sigmoid(),
-        nn.Conv2d(5, 4, 1), nn.InstanceNorm2d(4, affine=True, track_running_stats=True), nn.Conv2d(4, 2, 1),
-    )  # fmt: skip
+        nn.Conv2d(3, 6, 3),
+        nn.InstanceNorm2d(6, affine=True),
+        nn.ReLU(),
+        nn.Conv2d(6, 5, 3),
+        nn.InstanceNorm2d(5),
+        nn.Sigmoid(),
+        nn.Conv2d(5, 4, 1),
+        nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
+        nn.Conv2d(4, 2, 1),
+    )
 
 
 def _prelu() -> nn.Module:
@@ -504,60 +529,113 @@ _OUT = "is an output of the model"
 
 #: Every tiny network by name.
 TINY: Mapping[str, Tiny] = {
-    "chain": Tiny(_chain, _IMAGE, {"0": 6}, {"0.inputs": "an input of the model", "3": _OUT}, "convolution, norm, convolution"),
+    "chain": Tiny(
+        _chain, _IMAGE, {"0": 6}, {"0.inputs": "an input of the model", "3": _OUT}, "convolution, norm, convolution"
+    ),
     "mlp": Tiny(_mlp, floats(2, 5), {"0": 8, "2": 6}, {"4": _OUT}, "activations that do not keep zero"),
     "residual": Tiny(
-        Residual, _IMAGE, {"stem": 5, "first": 6, "second": 8, "inner": 7}, {"head": _OUT}, "a stream shared by both sides of a sum"
+        Residual,
+        _IMAGE,
+        {"stem": 5, "first": 6, "second": 8, "inner": 7},
+        {"head": _OUT},
+        "a stream shared by both sides of a sum",
     ),
     "dense": Tiny(Dense, _IMAGE, {"a": 4, "b": 5, "c": 6}, {"head": _OUT}, "concatenation: consumers at an offset"),
-    "gate": Tiny(Gate, floats(2, 5), {"pair": 6, "back": 4, "glu": 5}, {"head": _OUT}, "value and gate halves go together"),
+    "gate": Tiny(
+        Gate, floats(2, 5), {"pair": 6, "back": 4, "glu": 5}, {"head": _OUT}, "value and gate halves go together"
+    ),
     "split": Tiny(Split, _IMAGE, {"stem": 4, "left": 5}, {"head": _OUT}, "halves of a split stay equally wide"),
     "grouped": Tiny(_grouped, _IMAGE, {"0": 4, "2": 6}, {"5": _OUT}, "groups of a convolution stay equally wide"),
     "depthwise": Tiny(_depthwise, _IMAGE, {"0": 6}, {"5": _OUT}, "in and out channels are one group"),
     "multiplier": Tiny(_multiplier, _IMAGE, {"0": 5}, {"5": _OUT}, "depthwise with two outputs a channel"),
-    "transposed": Tiny(_transposed, _IMAGE, {"0": 6, "2": 2, "5": 4}, {"8": _OUT}, "weights laid out the other way round"),
+    "transposed": Tiny(
+        _transposed, _IMAGE, {"0": 6, "2": 2, "5": 4}, {"8": _OUT}, "weights laid out the other way round"
+    ),
     "flatten": Tiny(_flatten, _IMAGE, {"0": 4, "4": 6}, {"6": _OUT}, "one channel is four columns"),
     "pooled": Tiny(_pooled, _IMAGE, {"0": 5}, {"6": _OUT}, "one channel is two columns; dropout"),
-    "squeeze_excite": Tiny(SqueezeExcite, _IMAGE, {"stem": 8, "squeeze": 4}, {"head": _OUT}, "channels times their gates"),
+    "squeeze_excite": Tiny(
+        SqueezeExcite, _IMAGE, {"stem": 8, "squeeze": 4}, {"head": _OUT}, "channels times their gates"
+    ),
     "shared": Tiny(Shared, floats(2, 4), {"stem": 6, "inner": 5}, {"head": _OUT}, "a layer called twice"),
     "tied": Tiny(
-        TiedEmbedding, tokens(2, 5, below=7), {"down": 6, "up": 9}, {"embed": "by number"}, "one parameter under two names"
+        TiedEmbedding,
+        tokens(2, 5, below=7),
+        {"down": 6, "up": 9},
+        {"embed": "by number"},
+        "one parameter under two names",
     ),
-    "group_norm": Tiny(_group_norm, _IMAGE, {"0": 4, "3": 6, "6": 5}, {"9": _OUT}, "statistics over some, all, single channels"),
+    "group_norm": Tiny(
+        _group_norm, _IMAGE, {"0": 4, "3": 6, "6": 5}, {"9": _OUT}, "statistics over some, all, single channels"
+    ),
     "normed_mlp": Tiny(
-        NormedMLP, floats(2, 3, 4), {"embed": 8, "ups.0": 10, "ups.1": 12}, {"head": _OUT}, "layer norm over the stream that is cut"
+        NormedMLP,
+        floats(2, 3, 4),
+        {"embed": 8, "ups.0": 10, "ups.1": 12},
+        {"head": _OUT},
+        "layer norm over the stream that is cut",
     ),
     "attention": Tiny(
-        lambda: Transformer(Attention(12, 3)), floats(2, 4, 5), {"embed": 12, "attention.q": 4, "mlp.0": 10},
-        {"head": _OUT, "positions": _MET}, "one head_dim for three projections",
+        lambda: Transformer(Attention(12, 3)),
+        floats(2, 4, 5),
+        {"embed": 12, "attention.q": 4, "mlp.0": 10},
+        {"head": _OUT, "positions": _MET},
+        "one head_dim for three projections",
     ),
     "packed_attention": Tiny(
-        lambda: Transformer(PackedAttention(12, 3)), floats(2, 4, 5), {"embed": 12, "attention.qkv": 4, "mlp.0": 10},
-        {"head": _OUT}, "queries, keys and values in one projection",
+        lambda: Transformer(PackedAttention(12, 3)),
+        floats(2, 4, 5),
+        {"embed": 12, "attention.qkv": 4, "mlp.0": 10},
+        {"head": _OUT},
+        "queries, keys and values in one projection",
     ),
     "fused_attention": Tiny(
-        lambda: Transformer(FusedAttention(12, 3)), floats(2, 4, 5), {"embed": 12, "mlp.0": 10},
-        {"attention.qkv": "computes the number"}, "a temperature that would change with the head width",
+        lambda: Transformer(FusedAttention(12, 3)),
+        floats(2, 4, 5),
+        {"embed": 12, "mlp.0": 10},
+        {"attention.qkv": "computes the number"},
+        "a temperature that would change with the head width",
     ),
     "encoder_layer": Tiny(
-        _encoder_layer, floats(2, 4, 5), {"1.linear1": 10, "2": 6}, {"0": "1.self_attn", "4": _OUT},
+        _encoder_layer,
+        floats(2, 4, 5),
+        {"1.linear1": 10, "2": 6},
+        {"0": "1.self_attn", "4": _OUT},
         "PyTorch's own attention checks its width",
     ),
-    "instance_norm": Tiny(_instance_norm, _IMAGE, {"0": 6, "3": 5, "6": 4}, {"8": _OUT}, "batch norm over batch times channels"),
+    "instance_norm": Tiny(
+        _instance_norm, _IMAGE, {"0": 6, "3": 5, "6": 4}, {"8": _OUT}, "batch norm over batch times channels"
+    ),
     "prelu": Tiny(_prelu, _IMAGE, {"0": 6, "2": 5}, {"4": _OUT}, "one slope a channel"),
-    "channel_shuffle": Tiny(ChannelShuffle, _IMAGE, {"stem": 4, "first": 2, "second": 3}, {"head": _OUT}, "reshape, swap, reshape"),
+    "channel_shuffle": Tiny(
+        ChannelShuffle, _IMAGE, {"stem": 4, "first": 2, "second": 3}, {"head": _OUT}, "reshape, swap, reshape"
+    ),
     "pixel_shuffle": Tiny(_pixel_shuffle, _IMAGE, {"0": 6, "2": 5, "5": 4}, {"7": _OUT}, "four channels become one"),
     "dead_branch": Tiny(DeadBranch, floats(2, 4), {"up": 6}, {"never": "is not used"}, "a layer never called"),
     "unknown": Tiny(
-        Unknown, floats(2, 4), {"before": 6, "after": 5}, {"mixed": "operator aten._fft_r2c"}, "an operator without a rule"
+        Unknown,
+        floats(2, 4),
+        {"before": 6, "after": 5},
+        {"mixed": "operator aten._fft_r2c"},
+        "an operator without a rule",
     ),
-    "literal": Tiny(Literal, floats(2, 3, 5, 5), {"up": 6}, {"stem": "operator aten.view"}, "a size written into the code"),
+    "literal": Tiny(
+        Literal, floats(2, 3, 5, 5), {"up": 6}, {"stem": "operator aten.view"}, "a size written into the code"
+    ),
     "many_inputs": Tiny(
-        ManyInputs, lambda: {"image": _IMAGE(), "words": tokens(2, 4, below=9)(), "scale": 0.5, "bias": None},
-        {"image": 6, "mix": 5}, {"words": "by number", "head": _OUT}, "keyword arguments, numbers and None among them",
+        ManyInputs,
+        lambda: {"image": _IMAGE(), "words": tokens(2, 4, below=9)(), "scale": 0.5, "bias": None},
+        {"image": 6, "mix": 5},
+        {"words": "by number", "head": _OUT},
+        "keyword arguments, numbers and None among them",
     ),
     "many_outputs": Tiny(
-        ManyOutputs, floats(2, 4), {"first": 6, "second": 7}, {"shown": _OUT, "heads.a": _OUT, "heads.b": _OUT}, "tuple and dict"
+        ManyOutputs,
+        floats(2, 4),
+        {"first": 6, "second": 7},
+        {"shown": _OUT, "heads.a": _OUT, "heads.b": _OUT},
+        "tuple and dict",
     ),
-    "in_place": Tiny(InPlace, _IMAGE, {"stem": 6, "next": 5}, {"head": _OUT}, "writes into views, weights through .data"),
-}  # fmt: skip
+    "in_place": Tiny(
+        InPlace, _IMAGE, {"stem": 6, "next": 5}, {"head": _OUT}, "writes into views, weights through .data"
+    ),
+}

@@ -66,7 +66,9 @@ class Prepared:
         found = [Example.of(inputs) for inputs, _ in self.batches]
         return [*found, found[0].map(lambda x: torch.cat([x, x[:1]]))]
 
-    def plan(self, criterion: Criterion, granularity: Granularity, budget: Budget, allocation: Allocation) -> PruningPlan:
+    def plan(
+        self, criterion: Criterion, granularity: Granularity, budget: Budget, allocation: Allocation
+    ) -> PruningPlan:
         """The plan that the library makes."""
         evidence = collect(self.model, self.batches, criterion.needs, graph=self.graph, loss=squared)
         return plan(self.graph, score(self.graph, criterion, evidence, granularity=granularity), budget, allocation)
@@ -146,7 +148,9 @@ def check_identity(model: nn.Module, graph: ChannelGraph, examples: Iterable[Exa
             _check_same_state(same.state_dict(), before)
             for example in examples:
                 pairs = zip(outputs(model, example), outputs(same, example), strict=True)
-                assert all(torch.equal(a, b) for a, b in pairs), f"{step.__name__} changed an output though all was kept"
+                assert all(torch.equal(a, b) for a, b in pairs), (
+                    f"{step.__name__} changed an output though all was kept"
+                )
 
 
 def check_composes(model: nn.Module, first: PruningPlan, example: Any) -> None:
@@ -166,7 +170,9 @@ def check_masks_once(model: nn.Module, plan: PruningPlan, examples: Iterable[Exa
     _check_alike(once, twice, examples, "masked once and twice")
 
 
-def check_budget(prepared: Prepared, criterion: Criterion, budget: Budget, allocation: Allocation, multiple: int) -> None:
+def check_budget(
+    prepared: Prepared, criterion: Criterion, budget: Budget, allocation: Allocation, multiple: int
+) -> None:
     """S8 and S13: the budget is met and leaves no room for one more step; multiples and minima hold."""
     graph = prepared.graph
     evidence = collect(prepared.model, prepared.batches, criterion.needs, graph=graph, loss=squared)
@@ -175,7 +181,9 @@ def check_budget(prepared: Prepared, criterion: Criterion, budget: Budget, alloc
         made = plan(graph, scores, budget, allocation, constraints=rules)
     except BudgetError as error:
         reachable = error.reachable
-        assert reachable is not None and reachable > budget.keep, f"{budget} was refused, yet {reachable} can be reached"
+        assert reachable is not None and reachable > budget.keep, (
+            f"{budget} was refused, yet {reachable} can be reached"
+        )
         budget = Budget(min(reachable * (1 + 1e-9), 1.0), budget.of)
         made = plan(graph, scores, budget, allocation, constraints=rules)
     allowed = budget.keep * cost(graph).of(budget.of) * (1 + 1e-12)
@@ -259,7 +267,7 @@ class SystemContract:
         """S4, for every step of the line, in training mode and with gradients around."""
         prepared = prepare(network)
         model = copy.deepcopy(prepared.model).train()
-        squared(prepared.examples[0].call(model)).backward()  # type: ignore[no-untyped-call]
+        squared(prepared.examples[0].call(model)).backward()
         made = random_plan(prepared.graph)
         check_untouched(model, lambda: trace(model, network.example()))
         check_untouched(model, lambda: mask(model, made))
@@ -315,7 +323,7 @@ def measured(model: nn.Module, example: Example) -> tuple[int, int, int]:
     """Multiply-accumulates, parameters and weights of a network as PyTorch counts them."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), plain_operators(), counter:
-        example.call(model)
+        example.map(torch.clone).call(model)
     parameters = list(model.parameters())
     weights = sum(p.numel() for p in parameters if p.ndim > 1)
     return counter.get_total_flops() // 2, sum(p.numel() for p in parameters), weights
@@ -327,9 +335,9 @@ def wake_(masked: nn.Module, plan: PruningPlan) -> nn.Module:
     Groups that meet themselves in a product of two activations are left alone: there, dead units must be silent.
     """
     for module in list(masked.modules()):
-        if parametrize.is_parametrized(module):
-            for leaf in list(module.parametrizations):
-                parametrize.remove_parametrizations(module, leaf, leave_parametrized=True)
+        chains = getattr(module, "parametrizations", {})
+        for leaf in [leaf for leaf, chain in chains.items() if isinstance(chain[0], Masked)]:
+            parametrize.remove_parametrizations(module, leaf, leave_parametrized=True)
     parameters = dict(masked.named_parameters())
     slots = [(s, ~keep) for name, keep in plan.kept.items() for s in _loud(plan.graph, name)]
     with torch.no_grad():
@@ -397,7 +405,7 @@ def _train_(model: nn.Module, batches: Iterable[Batch], optimizer: str, clip: fl
     stepper = OPTIMIZERS[optimizer](model.parameters())
     for inputs, _ in batches:
         stepper.zero_grad()
-        squared(Example.of(inputs).call(model)).backward()  # type: ignore[no-untyped-call]
+        squared(Example.of(inputs).call(model)).backward()
         if clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         stepper.step()

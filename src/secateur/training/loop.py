@@ -53,7 +53,7 @@ def train_(
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = _optimizer(trainable, how)
     modes = {m: m.training for m in model.modules()}
-    model.train()
+    _training_mode_(model)
     try:
         for number, (inputs, target) in enumerate(islice(_forever(batches), steps)):
             for group in optimizer.param_groups:
@@ -76,6 +76,18 @@ def train_(
         for p in trainable:
             p.grad = None
     return steps
+
+
+def _training_mode_(model: nn.Module) -> None:
+    """Training mode, except for batch norms with momentum 0: their statistics never follow, so they must not be left.
+
+    Networks converted from other frameworks come with it; in plain training mode they would learn on batch statistics
+    and then be judged on ones from long ago.
+    """
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum == 0.0:  # noqa: SLF001
+            module.eval()
 
 
 def learning_rate(step: int, steps: int) -> float:

@@ -63,11 +63,25 @@ def whole(site: Site) -> list[State]:
 
 
 @rule("aten::constant_pad_nd")
-def pad(site: Site) -> list[State]:
-    """New entries are zeros, which belong to nobody and stay."""
-    value = site.call.bound.get("value", 0)
-    states = move(site, value=0)  # a new entry has label 0, whatever its value
-    return states if value in (0, 0.0, None) else [State(s.labels, (False,) * len(s.labels), s.static) for s in states]
+def pad(site: Site) -> State:
+    """New entries belong to nobody and stay; along the other dims nothing changes. Cropping names entries by position."""
+    state = site.state("self")
+    assert state is not None
+    amounts = [int(n) for n in site.literal("pad")]  # (before, after) of the last dim, then of the one before it, …
+    zero = not site.literal("value", 0)
+    labels, silent = list(state.labels), list(state.silent)
+    for number in range(len(amounts) // 2):
+        dim = len(labels) - 1 - number
+        before, after = amounts[2 * number : 2 * number + 2]
+        vector = labels[dim]
+        if min(before, after) < 0:
+            site.pin(vector, "names entries by position")
+            labels[dim] = None
+        elif vector is not None:
+            labels[dim] = torch.cat([vector.new_zeros(before), vector, vector.new_zeros(after)])
+    padded = {len(labels) - 1 - n for n in range(len(amounts) // 2) if any(amounts[2 * n : 2 * n + 2])}
+    kept_silent = [s and (zero or padded <= {d}) for d, s in enumerate(silent)]
+    return State(tuple(labels), tuple(kept_silent), state.static)
 
 
 @rule("aten::reflection_pad1d", "aten::reflection_pad2d", "aten::replication_pad1d", "aten::replication_pad2d")
@@ -127,7 +141,7 @@ def index(site: Site) -> list[State]:
         if ref is not None:
             site.pin_all(site.state_of(ref), "holds positions")
     moved = torch.empty(site.shape("self"), device="meta")[
-        [slice(None) if i is None else _zeros(i, "meta") for i in indices]
+        tuple(slice(None) if i is None else _zeros(i, "meta") for i in indices)
     ]
     state = site.state("self")
     assert state is not None

@@ -1,0 +1,442 @@
+"""What tracing refuses, what it survives, and what it must not do to the model."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from secateur.apply.masking import mask
+from secateur.apply.shrinking import shrink
+from secateur.apply.verify import difference, outputs, strengthen_, verify
+from secateur.core.errors import TraceError, VerificationError
+from secateur.core.example import Example
+from secateur.graph.trace import trace
+from secateur.testing.models import TINY
+from secateur.testing.system import check_cost, check_dead_units, prepare, random_plan, untouched
+
+
+class Net(nn.Module):
+    """A forward function with layers."""
+
+    def __init__(self, function, **layers):
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
+def floats(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def traced(function, *inputs, **layers):
+    model = strengthen_(Net(function, **layers)).eval()
+    with untouched(model):
+        graph = trace(model, inputs)
+    return model, graph
+
+
+def sound(model, graph, *examples, seeds=range(4)):
+    """Every check on a few random cuts."""
+    for seed in seeds:
+        plan = random_plan(graph, seed)
+        verify(model, plan)
+        masked, shrunk = mask(model, plan), shrink(model, plan)
+        for example in map(Example.of, examples):
+            assert difference(outputs(masked, example), outputs(shrunk, example)) < 1e-9
+        check_dead_units(model, plan, map(Example.of, examples))
+        check_cost(model, plan, Example.of(examples[0]))
+
+
+def linear(a=4, b=6):
+    return nn.Linear(a, b)
+
+
+def conv(a=3, b=6, k=3, **kw):
+    return nn.Conv2d(a, b, k, padding=k // 2, **kw)
+
+
+class TestErrors:
+    def test_wrong_shape(self):
+        model = TINY["chain"].build()
+        with (
+            untouched(model),
+            pytest.raises(
+                TraceError, match=r"tensors of shape \[\[2, 4, 6, 6\]\]\) in 0: RuntimeError.*model\(\.\.\.\) accepts"
+            ),
+        ):
+            trace(model, floats(2, 4, 6, 6))
+
+    def test_wrong_arguments(self):
+        with pytest.raises(TraceError, match="positional argument"):
+            trace(TINY["chain"].build(), (floats(2, 3, 6, 6), 1))
+
+    def test_no_inputs_at_all(self):
+        with pytest.raises(TraceError, match="must be a tensor"):
+            trace(TINY["chain"].build(), "image")
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_weights_that_are_not_finite(self, value):
+        model = TINY["chain"].build()
+        model[3].weight.data[0, 0] = value
+        with untouched(TINY["chain"].build()), pytest.raises(TraceError, match=r"NaN or infinity, first '3.weight'"):
+            trace(model, floats(2, 3, 6, 6))
+
+    def test_no_tensor_comes_out(self):
+        with pytest.raises(TraceError, match="returns no tensor"):
+            traced(lambda m, x: {"n": 3}, floats(2, 4), a=linear())
+
+    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+    def test_torchscript(self):
+        with pytest.raises(TraceError, match="1 is a TorchScript module"):
+            trace(
+                nn.Sequential(nn.Linear(4, 6), torch.jit.trace(nn.Linear(6, 3), torch.zeros(2, 6))), torch.zeros(2, 4)
+            )
+
+    def test_infinity_in_a_causal_mask_is_fine(self):
+        model = TINY["packed_attention"].build()
+        model.attention.register_buffer("mask", torch.full((5, 5), float("-inf"), dtype=torch.float64).triu(1))
+        graph = trace(model, TINY["packed_attention"].example())
+        assert {n: g.units for n, g in graph.cuttable.items()} == TINY["packed_attention"].groups
+
+    def test_a_model_that_cannot_be_copied(self):
+        model = nn.Linear(3, 3)
+        model.kept = model.weight * 2
+        with pytest.raises(TraceError, match="cannot be copied"):
+            trace(model, floats(2, 3).float())
+
+    def test_inputs_that_a_plan_cannot_describe(self):
+        with pytest.raises(TraceError, match="cannot describe"):
+            trace(Net(lambda m, x, o: m.a(x), a=linear()).double(), (floats(2, 4), object()))
+
+    def test_the_failing_module_is_named(self):
+        model = nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.ReLU(), nn.Linear(5, 3)))
+        with pytest.raises(TraceError, match=r"in 1\.1: RuntimeError"):
+            trace(model, torch.zeros(2, 4))
+
+
+class TestAliases:
+    """Writes in place, through views and `.data`."""
+
+    def test_write_through_a_view(self):
+        def run(m, x):
+            h = m.a(x)
+            h.view(x.shape[0], -1, 1).add_(m.s.view(1, -1, 1))
+            return m.b(h)
+
+        model, graph = traced(run, floats(2, 4), a=linear(), s=nn.Parameter(torch.ones(6)), b=linear(6, 3))
+        assert {s.tensor for s in graph.groups["a"].slots} == {"a.weight", "a.bias", "s", "b.weight"}
+        sound(model, graph, (floats(2, 4),))
+
+    def test_a_view_made_loud_makes_the_base_loud(self):
+        """Dead units of `q` are zero until a view of them is shifted; a product of activations must notice."""
+
+        def run(m, x):
+            q, k = m.q(x), m.k(x).sigmoid()
+            q.view(-1).add_(1)
+            return m.b((q @ k.transpose(1, 2)).softmax(-1) @ x)
+
+        model, graph = traced(run, floats(2, 3, 4), q=linear(), k=linear(), b=linear(4, 3))
+        assert "sum over activations" in graph.groups["q"].pinned
+        sound(model, graph, (floats(2, 3, 4),))
+
+    def test_data_and_detach(self):
+        model, graph = traced(
+            lambda m, x: F.linear(m.a(x).relu(), m.b.weight.data, m.b.bias.detach()),
+            floats(2, 4),
+            a=linear(),
+            b=linear(6, 3),
+        )
+        assert graph.cuttable["a"].units == 6
+        sound(model, graph, (floats(2, 4),))
+
+    @pytest.mark.parametrize(
+        "write",
+        [lambda h: h.unsqueeze_(1), lambda h: h.unsqueeze_(0).squeeze_(0), lambda h: h.relu_(), lambda h: h.mul_(2)],
+    )
+    def test_in_place(self, write):
+        model, graph = traced(lambda m, x: m.b(write(m.a(x))), floats(2, 4), a=linear(), b=linear(6, 3))
+        assert "a" in graph.cuttable
+        sound(model, graph, (floats(2, 4),))
+
+    def test_slices_filled_one_by_one(self):
+        def run(m, x):
+            out = torch.zeros(x.shape[0], 6, dtype=x.dtype)
+            out[:, :4] = m.a(x)
+            out[:, 4:] = m.c(x)
+            return m.b(out)
+
+        model, graph = traced(run, floats(2, 4), a=linear(4, 4), c=linear(4, 2), b=linear(6, 3))
+        assert not graph.cuttable
+        sound(model, graph, (floats(2, 4),), seeds=())
+
+    def test_inputs_may_be_written_to(self):
+        x = floats(2, 4)
+        model, graph = traced(lambda m, x: m.b(m.a(x.mul_(2)).relu()), x, a=linear(), b=linear(6, 3))
+        assert torch.equal(x, floats(2, 4)) and x._version == 0
+        sound(model, graph, (x,))
+        assert torch.equal(x, floats(2, 4))
+
+    def test_buffers_that_forward_updates(self):
+        model = Net(lambda m, x: m.b(m.a(x) - m.mean.mul_(0.5)), a=linear(), b=linear(6, 3))
+        model.register_buffer("mean", torch.ones(6))
+        model = strengthen_(model).eval()
+        with untouched(model):
+            graph = trace(model, floats(2, 4))
+        assert graph.cuttable["a"].units == 6
+
+
+class TestNumbersFromWidths:
+    """A number computed from a width changes with a cut, and with it the function: such groups must be pinned."""
+
+    @pytest.mark.parametrize(
+        "scale",
+        [
+            lambda h: h * h.shape[1],
+            lambda h: h / h.shape[1] ** 0.5,
+            lambda h: h * torch.tensor(h.shape[1], dtype=h.dtype),
+            lambda h: h / torch.full((), h.size(-1), dtype=h.dtype).sqrt(),
+            lambda h: h.clamp(max=h.shape[1] / 10),
+            lambda h: h + h.numel(),
+            lambda h: h.pow(h.shape[1]),
+            lambda h: torch.add(h, h, alpha=h.shape[1]),
+        ],
+    )
+    def test_pinned(self, scale):
+        model, graph = traced(lambda m, x: m.b(scale(m.a(x))), floats(2, 4), a=linear(), b=linear(6, 3))
+        assert "from a width" in graph.groups["a"].pinned and "operator aten." in graph.groups["a"].pinned
+        sound(model, graph, (floats(2, 4),), seeds=())
+
+    def test_a_fixed_number_is_fine(self):
+        model, graph = traced(
+            lambda m, x: m.b(m.a(x) * 6 + torch.tensor(6.0)), floats(2, 4), a=linear(), b=linear(6, 3)
+        )
+        sound(model, graph, (floats(2, 4),))
+        assert "a" in graph.cuttable
+
+
+class TestPositions:
+    """Operators that name entries by position."""
+
+    @pytest.mark.parametrize(
+        "pick",
+        [
+            lambda h: h[:, 1:5],
+            lambda h: h[:, ::2],
+            lambda h: h[:, [0, 2, 4]],
+            lambda h: h.index_select(1, torch.tensor([0, 5])),
+            lambda h: h.roll(1, 1),
+            lambda h: h.gather(1, torch.zeros(2, 2, dtype=torch.long)),
+            lambda h: h * h[:, :1],
+            lambda h: h.split([2, 4], 1)[1],
+            lambda h: h.tril(),
+            lambda h: h.sort(1).values,
+            lambda h: h.cumsum(1),
+            lambda h: h.softmax(1),
+            lambda h: h.flatten().view(2, -1).unfold(1, 2, 1)[..., 0],
+            lambda h: torch.where(h > h.mean(1, keepdim=True), h, 0),
+            lambda h: h[h[:, 0] > -1e9],
+            lambda h: torch.cat([h, h[:, :0]], 1)[:, 2:],
+        ],
+    )
+    def test_pinned(self, pick):
+        width = pick(torch.zeros(2, 6)).shape[1]
+        model, graph = traced(lambda m, x: m.b(pick(m.a(x))), floats(2, 4), a=linear(), b=nn.Linear(width, 3))
+        assert graph.groups["a"].pinned
+        sound(model, graph, (floats(2, 4),), seeds=())
+
+    @pytest.mark.parametrize(
+        "pick",
+        [
+            lambda h: h[:, :, 1:4],
+            lambda h: h[:, :, [0, 2]],
+            lambda h: h.index_select(2, torch.tensor([0, 2])),
+            lambda h: h.roll(1, 2),
+            lambda h: h.flip(1),
+            lambda h: F.pad(h, (1, 1), value=1.0),
+            lambda h: F.pad(h, (1, 1), value=float("-inf")).amax(3, keepdim=True),
+            lambda h: F.pad(h, (1, 1, 1, 1), mode="reflect"),
+            lambda h: torch.maximum(h, torch.zeros_like(h)),
+            lambda h: h + h.new_zeros(()),
+            lambda h: h.mean((2, 3), keepdim=True).expand_as(h),
+            lambda h: h.amax(3, keepdim=True),
+            lambda h: h.transpose(2, 3).contiguous(),
+            lambda h: F.hardswish(h) + F.mish(h) + F.softplus(h) + F.logsigmoid(h),
+            lambda h: h.unsafe_chunk(2, 2)[0],
+        ],
+    )
+    def test_channels_pass(self, pick):
+        model, graph = traced(lambda m, x: m.b(pick(m.a(x))), floats(2, 3, 4, 4), a=conv(), b=conv(6, 3))
+        assert graph.cuttable["a"].units == 6
+        sound(model, graph, (floats(2, 3, 4, 4),))
+
+    def test_constants_padded_onto_the_channel_dim_belong_to_nobody(self):
+        model, graph = traced(
+            lambda m, x: m.b(F.pad(m.a(x), (1, 1), value=1.0)), floats(2, 4), a=linear(), b=linear(8, 3)
+        )
+        assert graph.cuttable["a"].units == 6
+        slot = next(s for s in graph.groups["a"].slots if s.tensor == "b.weight")
+        assert slot.index.tolist() == [[u] for u in range(1, 7)]
+        sound(model, graph, (floats(2, 4),))
+
+    @pytest.mark.parametrize("empty", [lambda h: torch.cat([h, h[:, :0]], 1), lambda h: torch.cat([h, h[:, :, :0]], 2)])
+    def test_empty_pieces(self, empty):
+        model, graph = traced(lambda m, x: m.b(empty(m.a(x))), floats(2, 3, 4, 4), a=conv(), b=conv(6, 3))
+        sound(model, graph, (floats(2, 3, 4, 4),))
+
+    def test_mask_of_truth_values(self):
+        _, graph = traced(lambda m, x: m.b(m.a(x)[x[..., 0] > 0]), floats(2, 3, 4), a=linear(), b=linear(6, 3))
+        assert "mask" in graph.groups["a"].pinned
+
+
+class TestSizes:
+    def test_unequal_cuts_under_one_integer(self):
+        prepared = prepare(TINY["attention"])
+        sound(prepared.model, prepared.graph, TINY["attention"].inputs(), seeds=range(8))
+
+    def test_a_batch_that_reaches_into_the_channels(self):
+        """At batch 1 this reshape mixes nothing, at batch 2 it does; a larger batch is tried before a cut is handed over."""
+
+        def run(m, x):
+            h = m.a(x)
+            width = h.shape[1]
+            return m.b((h.reshape(width, -1) * m.s).reshape(-1, width))
+
+        model, graph = traced(run, floats(1, 4), a=linear(), s=nn.Parameter(torch.ones(6, 1)), b=linear(6, 3))
+        plan = random_plan(graph, 1).keep("a", [1, 2, 4]) if "a" in graph.cuttable else None
+        if plan is not None:
+            with pytest.raises(VerificationError):
+                shrink(model, plan)
+
+    def test_what_only_training_uses_must_still_fit(self):
+        def run(m, x):
+            h = m.a(x).relu()
+            return m.b(h * m.only if m.training else h)
+
+        model, graph = traced(run, floats(2, 4), a=linear(), only=nn.Parameter(torch.ones(6)), b=linear(6, 3))
+        with pytest.raises(VerificationError, match="does not run"):
+            shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
+
+    def test_channels_mixed_in_training_only(self):
+        def run(m, x):
+            h = m.a(x).relu()
+            return m.b(h - h.mean(1, keepdim=True) if m.training else h)
+
+        model, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
+        with pytest.raises(VerificationError, match="differ"):
+            shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
+
+    def test_squeezing_everything(self):
+        model, graph = traced(
+            lambda m, x: m.b(m.a(x).mean((2, 3), keepdim=True).squeeze()), floats(2, 3, 4, 4), a=conv(), b=linear(6, 3)
+        )
+        with pytest.raises(VerificationError, match="does not run"):
+            shrink(model, random_plan(graph).keep("a", [0]))
+
+
+class TestModules:
+    def test_a_norm_under_two_names(self):
+        norm = nn.LayerNorm(6)
+        model, graph = traced(
+            lambda m, x: m.b(m.two(m.one(m.a(x)))), floats(2, 4), a=linear(), one=norm, two=norm, b=linear(6, 3)
+        )
+        assert "a" in graph.cuttable
+        sound(model, graph, (floats(2, 4),))
+        small = shrink(mask(model, random_plan(graph, 1)), random_plan(graph, 1))
+        assert small.one is small.two and type(small.one) is nn.LayerNorm
+
+    def test_hooks_on_a_norm_are_called_in_the_masked_network_too(self):
+        model, graph = traced(
+            lambda m, x: m.b(m.n(m.a(x))), floats(2, 4), a=linear(), n=nn.LayerNorm(6), b=linear(6, 3)
+        )
+        model.n.register_forward_hook(lambda *args: args[-1] * 2)
+        sound(model, graph, (floats(2, 4),))
+
+    def test_norms_that_share_a_scale(self):
+        one, two = nn.LayerNorm(6), nn.LayerNorm(6)
+        two.weight = one.weight
+        model, graph = traced(
+            lambda m, x: m.b(m.two(m.one(m.a(x)))), floats(2, 4), a=linear(), one=one, two=two, b=linear(6, 3)
+        )
+        sound(model, graph, (floats(2, 4),))
+
+    def test_outputs_deep_inside_objects(self):
+        class Out:
+            def __init__(self, **fields):
+                self.__dict__.update(fields)
+
+        def run(m, x):
+            h = m.a(x)
+            return Out(logits=m.b(h), more=Out(inner=[Out(hidden=h)]))
+
+        _, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
+        assert "output of the model" in graph.groups["a"].pinned
+
+    def test_parametrised_modules_are_left_alone(self):
+        """Masking would edit the class that the model shares with its copies."""
+
+        class Exp(nn.Module):
+            def forward(self, w):
+                return w.exp()
+
+        layer = nn.Linear(6, 5)
+        nn.utils.parametrize.register_parametrization(layer, "weight", Exp())
+        model, graph = traced(
+            lambda m, x: m.c(m.b(m.l(m.a(x).relu()))), floats(2, 4), a=linear(), l=layer, b=linear(5, 7), c=linear(7, 3)
+        )
+        assert "parametrised" in graph.groups["a"].pinned and set(graph.cuttable) == {"b"}
+        sound(model, graph, (floats(2, 4),))
+        with untouched(model):
+            mask(model, random_plan(graph))
+
+    @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+    def test_recurrent_layers_are_left_alone(self, kind):
+        """They read their weights from a list that a mask does not reach, so training would wake dead units."""
+        model, graph = traced(
+            lambda m, x: m.b(m.l(m.a(x).sigmoid())[0]),
+            floats(2, 3, 4),
+            a=linear(),
+            l=kind(6, 5, batch_first=True),
+            b=linear(5, 3),
+        )
+        assert "flat list" in graph.groups["a"].pinned
+        sound(model, graph, (floats(2, 3, 4),), seeds=())
+
+    def test_two_words_for_one_activation(self):
+        """Dead units are loud after a sigmoid: the sum over activations must not be cut."""
+        _, graph = traced(
+            lambda m, x: m.b((m.q(x).sigmoid() @ m.k(x).sigmoid().transpose(1, 2)) @ x),
+            floats(2, 3, 4),
+            q=linear(),
+            k=linear(),
+            b=linear(4, 3),
+        )
+        assert "sum over activations" in graph.groups["q"].pinned
+
+    @pytest.mark.xfail(
+        strict=True,
+        raises=VerificationError,
+        reason="random weights of any sign: a root or logarithm of a parameter is NaN",
+    )
+    def test_parameters_that_must_be_positive(self):
+        model, graph = traced(
+            lambda m, x: m.b(m.a(x) * m.t.sqrt()),
+            floats(2, 4),
+            a=linear(),
+            t=nn.Parameter(torch.ones(6)),
+            b=linear(6, 3),
+        )
+        shrink(model, random_plan(graph).keep("a", range(5)))
+
+    @pytest.mark.xfail(
+        strict=True,
+        raises=VerificationError,
+        reason="verification runs in float64, whatever types a forward insists on",
+    )
+    def test_a_cast_inside_the_model(self):
+        model = Net(lambda m, x: m.b(m.a(x.float()).relu()), a=linear(), b=linear(6, 3))
+        graph = trace(model, floats(2, 4).float())
+        shrink(model, random_plan(graph).keep("a", range(5)))

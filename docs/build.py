@@ -84,7 +84,7 @@ def widths_svg(report: Mapping[str, Any]) -> str:
     before, after = report["before"], report["after"]
     title = (
         f"LeNet-5 on MNIST: {before['params']:,} → {after['params']:,} parameters, "
-        f"{before["macs"] / after["macs"]:.1f} times fewer MACs, "
+        f"{before['macs'] / after['macs']:.1f} times fewer MACs, "
         f"top-1 {100 * before['quality']['top1']:.2f} → {100 * after['quality']['top1']:.2f} %"
     )
     bottom = 60 + len(widths) * height + 10

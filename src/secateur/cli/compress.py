@@ -103,5 +103,5 @@ def _tuned(recipe: Recipe, **changes: Any) -> Recipe:
     if not wanted:
         return recipe
     if recipe.finetune is None:
-        raise UnsupportedError(f"this recipe does not fine-tune, so --{', --'.join(wanted)} mean nothing. Leave them out.")
+        raise UnsupportedError(f"this recipe does not fine-tune, so --{', --'.join(wanted)} cannot apply.")
     return replace(recipe, finetune=replace(recipe.finetune, **wanted))

@@ -70,18 +70,22 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         mended = [a for a in mended if a.module != fault.module]
 
 
-def trial_widths(graph: ChannelGraph) -> list[dict[str, Tensor]]:
-    """Two cuts to try: about 60 % of the units of every group; and groups of equal size all unequally wide."""
-    shares, steps = {}, {}
-    met: Counter[int] = Counter()
+def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
+    """A random choice of 40 to 80 % of the units of every group that may be cut, different from group to group."""
+    kept = {}
     for name, group in graph.cuttable.items():
         share = 0.4 + 0.4 * float(torch.rand(1, generator=generator(0, "trial", name)))
-        shares[name] = min(group.units - 1, round(share * group.units))
-        steps[name] = group.units - 1 - met[group.units] % max(group.units - 1, 1)
+        kept[name] = _some(group, max(min(group.units - 1, round(share * group.units)), 1))
+    return kept
+
+
+def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
+    """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance."""
+    kept, met = {}, Counter[int]()
+    for name, group in graph.cuttable.items():
+        kept[name] = _some(group, max(group.units - 1 - met[group.units] % max(group.units - 1, 1), 1))
         met[group.units] += 1
-    return [
-        {name: _some(graph.groups[name], max(count, 1)) for name, count in counts.items()} for counts in (shares, steps)
-    ]
+    return kept
 
 
 def _some(group: Group, count: int) -> Tensor:
@@ -94,7 +98,10 @@ def _first_fault(
     model: nn.Module, walk: Propagation, solution: Solution, graph: ChannelGraph, example: Example
 ) -> Fault | None:
     """The earliest fault in any of the trials."""
-    found = (find_fault(model, solution, graph, kept, example, walk) for kept in trial_widths(graph))
+    found = [
+        find_fault(model, solution, graph, kept, example, walk)
+        for kept in (trial_widths(graph), _unequal_widths(graph))
+    ]
     return min((f for f in found if f is not None), key=lambda f: f.number, default=None)
 
 
@@ -174,6 +181,17 @@ def _mend(
 
 def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[Attribute]:
     """Integers of the module at fault (or a module around it) that equal a size which ought to have changed."""
+    axes = _changing(walk, solution, fault)
+    for name in (fault.module, fault.module.rpartition(".")[0]):
+        for attribute, value in vars(model.get_submodule(name)).items():
+            if isinstance(value, int) and not isinstance(value, bool) and value in axes:
+                yield Attribute(name, attribute, axes[value])
+            elif isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
+                yield from (Attribute(name, attribute, axes[v], item) for item, v in enumerate(value) if v in axes)
+
+
+def _changing(walk: Propagation, solution: Solution, fault: Fault) -> dict[int, Axis]:
+    """Sizes at the fault that depend on widths, with the axis that says how."""
     axes: dict[int, Axis] = {}
     for number in (fault.number, fault.number - 1):
         outputs = [x for x in walk.recording.calls[number].outputs if isinstance(x, Ref)]
@@ -182,18 +200,11 @@ def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: 
                 axis = solution.axis(labels, size)
                 if axis is not None and axis.terms:
                     axes.setdefault(size, axis)
-    for name in (fault.module, fault.module.rpartition(".")[0]):
-        for attribute, value in vars(model.get_submodule(name)).items():
-            if isinstance(value, int) and not isinstance(value, bool) and value in axes:
-                yield Attribute(name, attribute, axes[value])
-            elif isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
-                for item, v in enumerate(value):
-                    if v in axes:
-                        yield Attribute(name, attribute, axes[v], item)
+    return axes
 
 
 def _join(walk: Propagation, solution: Solution, fault: Fault, mended: list[Attribute]) -> bool:
-    """Where one integer would have to follow two groups of equal size, let their units go together; False if none does."""
+    """Where one integer would have to follow two groups of equal size, join their units; False if none does."""
     following = {name for a in mended for name, _ in a.axis.terms}
     touched = [
         v for labels in _touched(walk, fault.number) for v in solution.group_of[labels].unique().tolist() if v >= 0

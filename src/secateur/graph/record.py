@@ -93,7 +93,7 @@ class Recording:
 
 class _Recorder(TorchDispatchMode):
     def __init__(self, model: nn.Module, recording: Recording, stack: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         self.recording = recording
         self.stack = stack
         self.keys: dict[int, int] = {}

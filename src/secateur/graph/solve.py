@@ -76,12 +76,12 @@ def solve(walk: Propagation) -> Solution:
     group_of = torch.full((atoms.count,), -1)
     unit_of = torch.full((atoms.count,), -1)
     for units in table.groups(signature):
-        why = reasons.get(int(units[0]))
-        if why == "":
+        pinned = reasons.get(int(units[0]))
+        if pinned == "":
             continue
         slots = table.slots(units, parts, atoms.count)
         name = _name(slots, groups)
-        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=why or "")
+        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "")
         numbers = torch.full((atoms.count,), -1)
         numbers[units] = torch.arange(len(units))
         mine = numbers[root] >= 0
@@ -193,7 +193,8 @@ class _Table:
 
     @classmethod
     def of(cls, walk: Propagation, root: Tensor) -> _Table:
-        places, atom, place, position = [], [], [], []
+        places: list[tuple[str, int]] = []
+        atom, place, position = [], [], []
         for name in sorted(walk.owned, key=lambda n: (walk.first_use.get(n, len(walk.labels)), n)):
             for dim, own in enumerate(walk.owned[name]):
                 if own is not None:

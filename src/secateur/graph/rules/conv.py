@@ -22,10 +22,7 @@ def convolution(site: Site) -> State:
     for labels in w.labels[2:]:
         site.pin(labels, "")
     groups, transposed = int(site.literal("groups", 1)), bool(site.literal("transposed", False))
-    if groups == 1:
-        made = _plain(site, x, w, transposed)
-    else:
-        made = _grouped(site, x, w, groups, transposed)
+    made = _plain(site, x, w, transposed) if groups == 1 else _grouped(site, x, w, groups, transposed)
     _count(site, w, groups, transposed)
     spatial = len(site.output_shapes[0]) - 2
     state = State(
@@ -50,7 +47,7 @@ def _plain(site: Site, x: State, w: State, transposed: bool) -> Tensor | None:
 
 
 def _grouped(site: Site, x: State, w: State, groups: int, transposed: bool) -> Tensor | None:
-    """Groups keep their number and all lose the same positions; with one input channel a group, groups themselves go."""
+    """Groups keep their number and all lose the same positions; with one input channel each, groups themselves go."""
     c_in = site.shape("input")[1]
     c_out = site.output_shapes[0][1]
     per_in, per_out = c_in // groups, c_out // groups

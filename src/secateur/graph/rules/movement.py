@@ -64,7 +64,7 @@ def whole(site: Site) -> list[State]:
 
 @rule("aten::constant_pad_nd")
 def pad(site: Site) -> State:
-    """New entries belong to nobody and stay; along the other dims nothing changes. Cropping names entries by position."""
+    """New entries belong to nobody and stay; other dims do not change. Cropping names entries by position."""
     state = site.state("self")
     assert state is not None
     amounts = [int(n) for n in site.literal("pad")]  # (before, after) of the last dim, then of the one before it, …

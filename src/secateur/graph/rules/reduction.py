@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from secateur.graph.labels import State
 from secateur.graph.rules.base import Site, rule
+from secateur.graph.rules.pointwise import pointwise
 
 
 def along(site: Site, dims: Any, zero: bool) -> list[State]:
@@ -40,16 +41,14 @@ def _ints(dims: Iterable[Any]) -> list[int]:
 
 @rule(
     "aten::mean", "aten::sum", "aten::amax", "aten::amin", "aten::max", "aten::min", "aten::prod", "aten::cumsum",
-    "aten::linalg_vector_norm", "aten::norm", "aten::std", "aten::var", "aten::var_mean", "aten::argmax", "aten::argmin",
+    "aten::linalg_vector_norm", "aten::norm", "aten::std", "aten::var", "aten::var_mean",
+    "aten::argmax", "aten::argmin",
 )  # fmt: skip
-def reduction(site: Site) -> list[State]:
+def reduction(site: Site) -> Sequence[State] | State:
     """Reductions that give zero for zeros."""
-    name = "dim"
     if site.call.name in ("aten::max", "aten::min") and "other" in site.call.bound:
-        from secateur.graph.rules.pointwise import pointwise  # noqa: PLC0415  one name, two operators
-
-        return pointwise(site)
-    return along(site, site.literal(name), zero=True)
+        return pointwise(site)  # the same name for the larger of two tensors
+    return along(site, site.literal("dim"), zero=True)
 
 
 @rule("aten::_softmax", "aten::_safe_softmax", "aten::_log_softmax", "aten::logsumexp", "aten::sort", "aten::topk")

@@ -306,10 +306,8 @@ class TestSizes:
             return m.b((h.reshape(width, -1) * m.s).reshape(-1, width))
 
         model, graph = traced(run, floats(1, 4), a=linear(), s=nn.Parameter(torch.ones(6, 1)), b=linear(6, 3))
-        plan = random_plan(graph, 1).keep("a", [1, 2, 4]) if "a" in graph.cuttable else None
-        if plan is not None:
-            with pytest.raises(VerificationError):
-                shrink(model, plan)
+        with pytest.raises(VerificationError, match="differ"):
+            shrink(model, random_plan(graph, 1).keep("a", [1, 2, 4]))
 
     def test_what_only_training_uses_must_still_fit(self):
         def run(m, x):
@@ -416,11 +414,6 @@ class TestModules:
         )
         assert "sum over activations" in graph.groups["q"].pinned
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=VerificationError,
-        reason="random weights of any sign: a root or logarithm of a parameter is NaN",
-    )
     def test_parameters_that_must_be_positive(self):
         model, graph = traced(
             lambda m, x: m.b(m.a(x) * m.t.sqrt()),
@@ -431,11 +424,6 @@ class TestModules:
         )
         shrink(model, random_plan(graph).keep("a", range(5)))
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=VerificationError,
-        reason="verification runs in float64, whatever types a forward insists on",
-    )
     def test_a_cast_inside_the_model(self):
         model = Net(lambda m, x: m.b(m.a(x.float()).relu()), a=linear(), b=linear(6, 3))
         graph = trace(model, floats(2, 4).float())

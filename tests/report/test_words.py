@@ -50,9 +50,15 @@ def test_rows(report):
 
 
 def test_headline(report):
-    assert headline(report) == "4.1 × fewer MACs, 3.2 × faster in torch, 2.0 × slower in onnxruntime, top-1 99.08 → 99.03 %"
+    assert (
+        headline(report)
+        == "4.1 × fewer MACs, 3.2 × faster in torch, 2.0 × slower in onnxruntime, top-1 99.08 → 99.03 %"
+    )
     same = replace(report, after=replace(report.before, nonzeros=43_108))
-    assert headline(same) == "10.0 × fewer non-zero parameters, 1.0 × as fast in torch, 1.0 × as fast in onnxruntime, top-1 99.08 → 99.08 %"
+    assert (
+        headline(same)
+        == "10.0 × fewer non-zero parameters, 1.0 × as fast in torch, 1.0 × as fast in onnxruntime, top-1 99.08 → 99.08 %"
+    )
     bare = replace(report.before, latency=(), quality={})
     assert headline(replace(report, before=bare, after=bare)) == "as many MACs and parameters as before"
 

@@ -115,7 +115,7 @@ class Site:
                 self.pin(labels, "a dead unit would still count in a sum over activations")
 
     def book(self, constant: int, *loops: Tensor | None, weight: State) -> None:
-        """Count multiply-accumulates: `constant` times the kept length of each loop (those of None are in `constant`)."""
+        """Count multiply-accumulates: `constant` times the kept length of each loop; None stands for a fixed one."""
         self.bookings.append(
             Booking(
                 self.call.name.removeprefix("aten::"),

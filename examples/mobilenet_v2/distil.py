@@ -48,7 +48,7 @@ def distil_(
         seed: For the crops.
         batch_size: Crops in one step.
         peak_lr: Learning rate after the warm-up; it falls to zero along a cosine.
-        size: Side of a crop, in pixels; smaller than 224, since more steps in the same time recover more.
+        size: Side of a crop, in pixels; at 160 a step takes half the time that it takes at 224.
         progress: Called after each step.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs, strengthen_, verify
+from secateur.bench.zoo.vit import ViT
 from secateur.core.errors import TraceError, VerificationError
 from secateur.core.example import Example
 from secateur.graph.trace import trace
@@ -309,14 +310,15 @@ class TestSizes:
         with pytest.raises(VerificationError, match="differ"):
             shrink(model, random_plan(graph, 1).keep("a", [1, 2, 4]))
 
-    def test_what_only_training_uses_must_still_fit(self):
+    def test_what_only_training_uses_is_cut_along(self):
         def run(m, x):
             h = m.a(x).relu()
             return m.b(h * m.only if m.training else h)
 
         model, graph = traced(run, floats(2, 4), a=linear(), only=nn.Parameter(torch.ones(6)), b=linear(6, 3))
-        with pytest.raises(VerificationError, match="does not run"):
-            shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
+        small = shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
+        assert small.only.shape == (3,)
+        sound(model, graph, (floats(2, 4),))
 
     def test_channels_mixed_in_training_only(self):
         def run(m, x):
@@ -428,3 +430,40 @@ class TestModules:
         model = Net(lambda m, x: m.b(m.a(x.float()).relu()), a=linear(), b=linear(6, 3))
         graph = trace(model, floats(2, 4).float())
         shrink(model, random_plan(graph).keep("a", range(5)))
+
+
+class Auxiliary(nn.Module):
+    """A head that only training mode runs, reading what the main path reads, with dropout on the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.side, self.drop, self.out = nn.Linear(6, 5), nn.Dropout(0.5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return (self.head(x), self.out(self.drop(self.side(x)))) if self.training else self.head(x)
+
+
+def test_branches_that_only_training_runs_are_traced_too():
+    model = strengthen_(Auxiliary()).eval()
+    graph = trace(model, floats(2, 4))
+    assert {name: group.units for name, group in graph.cuttable.items()} == {"stem": 6, "side": 5}
+    small = shrink(model, random_plan(graph).keep("stem", [0, 2, 3]).keep("side", [1]))
+    assert small.side.weight.shape == (1, 3)
+    small.train()(floats(2, 4))
+
+
+def test_twelve_equal_blocks_have_one_fault(monkeypatch):
+    """What mends or pins one block does so for its peers, instead of cutting a copy again for each."""
+    from secateur.graph import probe
+
+    calls = []
+    real = probe.find_fault
+    monkeypatch.setattr(probe, "find_fault", lambda *a: calls.append(1) or real(*a))
+    trials = []
+    for depth in (2, 6):
+        calls.clear()
+        trace(ViT(depth=depth), torch.zeros(1, 3, 32, 32))
+        trials.append(len(calls))
+    assert trials[0] == trials[1]

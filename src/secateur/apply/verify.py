@@ -76,7 +76,7 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
             return _checked(masked, shrunk, example, trial, plan)
     raise VerificationError(
         "the masked network gives no finite numbers on random weights, of either sign, in float64 or in its own types, "
-        "so it cannot be compared with the shrunk one. Your model is untouched. shrink(..., verify=False) skips the check."
+        "so it cannot be compared with the shrunk one. Your model is untouched; shrink(..., verify=False) skips this."
     )
 
 
@@ -133,7 +133,7 @@ def strengthen_(model: nn.Module, *, positive: bool = False, double: bool = True
 def _gaps(masked: nn.Module, shrunk: nn.Module, example: Example) -> Iterator[float]:
     """Differences on the example, on one sample more, and in training mode, where the masked network runs there."""
     yield difference(outputs(masked, example), outputs(shrunk, example))
-    wider = _wider(example)
+    wider = example.wider()
     try:
         more, drawn, again = (outputs(masked, wider, training=t, seed=s) for t, s in ((False, 0), (True, 0), (True, 1)))
     except Exception:
@@ -144,12 +144,6 @@ def _gaps(masked: nn.Module, shrunk: nn.Module, example: Example) -> Iterator[fl
     # What training mode draws at random differs from width to width, so only sizes can be compared then.
     random = difference(drawn, again) != 0
     yield (0.0 if same_shape else float("inf")) if random else difference(drawn, trained)
-
-
-def _wider(example: Example) -> Example:
-    """The same inputs with the first sample once more, taking the first dim of the first tensor for the batch."""
-    size = next((len(x) for x in example.tensors() if x.ndim), 0)
-    return example.map(lambda x: torch.cat([x, x[:1]]) if x.ndim and len(x) == size else x)
 
 
 def outputs(model: nn.Module, example: Example, *, training: bool = False, seed: int = 0) -> list[Tensor]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from secateur.allocation import Global, Uniform
+from secateur.allocation import Uniform
 from secateur.bench.tasks.mnist import Batches, mnist
 from secateur.bench.zoo.lenet import lenet5
 from secateur.core.budget import Budget
@@ -31,19 +31,20 @@ from secateur.report import write_html, write_json
 from secateur.schedules import OneShot
 from secateur.training import train_
 
-DENSE = FineTune(epochs=4, lr=0.05)
-TUNE = FineTune(epochs=3, lr=0.02)
+DENSE = FineTune(epochs=5, lr=0.05)
+TUNE = FineTune(epochs=4, lr=0.02)
 BUDGET = Budget("0.25 macs")
 OURS = Recipe(
     criterion=Taylor(),
     granularity=Channel(),
-    allocation=Global(),
+    allocation=Uniform(),
     schedule=OneShot(),
     budget=BUDGET,
     finetune=TUNE,
 )
 SCRATCH = Paper("liu2019")
-LOT = replace(OURS, criterion=Random(), allocation=Uniform())
+#: The control differs in nothing but the criterion: the same widths, the same training.
+LOT = replace(OURS, criterion=Random())
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ def demo(
         f"[bold]top-1[/] {before:.2%} dense, {after:.2%} at {report.reached:.1%} of the MACs: "
         f"{(after - before) * 100:+.2f} points. "
         f"Random channels at the same budget {by_lot:.2%} ({(after - by_lot) * 100:+.2f} for ours), "
-        f"the same shape from scratch {scratch:.2%} ({(after - scratch) * 100:+.2f})."
+        f"the same shape from scratch {scratch:.2%} ({(after - scratch) * 100:+.2f}). "
+        "One seed; the standard error of a top-1 on 10,000 images is about 0.09 points."
     )
     console.print(
         f"[bold]proof[/] masked = shrunk: largest relative difference {report.equivalence:.1e}. "

@@ -52,6 +52,11 @@ class Example:
         args, kwargs = tree_map(lambda x: function(x) if isinstance(x, Tensor) else x, (self.args, dict(self.kwargs)))
         return Example(args, kwargs)
 
+    def wider(self) -> Example:
+        """The same inputs with the first sample once more, taking the first dim of the first tensor for the batch."""
+        size = next((len(x) for x in self.tensors() if x.ndim), 0)
+        return self.map(lambda x: torch.cat([x, x[:1]]) if x.ndim and len(x) == size else x)
+
     def tensors(self) -> list[Tensor]:
         """Every tensor among the arguments, in a fixed order."""
         return [x for x in tree_leaves((self.args, dict(self.kwargs))) if isinstance(x, Tensor)]

@@ -58,16 +58,52 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         fault = _first_fault(model, walk, solution, graph, example)
         if fault is None:
             return graph
+        peers = _peers(model, walk, fault)
         repaired = _mend(model, walk, solution, graph, example, fault, [a.name for a in mended])
         if repaired is not None:
-            mended = [
-                a for a in mended if (a.module, a.name, a.item) != (repaired.module, repaired.name, repaired.item)
-            ]
-            mended.append(repaired)
+            mended = _updated(mended, [repaired, *_echoes(model, walk, solution, fault, peers, repaired)])
             continue
-        if not _join(walk, solution, fault, [a for a in mended if a.module == fault.module]):
-            _pin(walk, solution, fault)
-        mended = [a for a in mended if a.module != fault.module]
+        for one in (fault, *peers):
+            follow = [a for a in mended if a.module == one.module]
+            if not _join(walk, solution, one, follow) and (one is fault or not follow):
+                _pin(walk, solution, one)
+        modules = {one.module for one in (fault, *peers)}
+        mended = [a for a in mended if a.module not in modules]
+
+
+def _updated(mended: list[Attribute], news: list[Attribute]) -> list[Attribute]:
+    """The attributes with `news` in place of older ones of the same name."""
+    keys = {(a.module, a.name, a.item) for a in news}
+    return [a for a in mended if (a.module, a.name, a.item) not in keys] + news
+
+
+def _peers(model: nn.Module, walk: Propagation, fault: Fault) -> list[Fault]:
+    """The same call in other modules of the same class: twelve equal blocks have one fault, not twelve."""
+    modules, calls = dict(model.named_modules()), walk.recording.calls
+    if fault.module not in modules or calls[fault.number].module != fault.module:
+        return []
+    mine = [n for n, call in enumerate(calls) if call.module == fault.module]
+    place, kind, found = mine.index(fault.number), type(modules[fault.module]), []
+    for name, module in modules.items():
+        theirs = [n for n, call in enumerate(calls) if call.module == name] if type(module) is kind else []
+        alike = name != fault.module and len(theirs) == len(mine)
+        if alike and calls[theirs[place]].name == calls[fault.number].name:
+            found.append(Fault(theirs[place], name, fault.what))
+    return found
+
+
+def _echoes(
+    model: nn.Module, walk: Propagation, solution: Solution, fault: Fault, peers: list[Fault], repaired: Attribute
+) -> list[Attribute]:
+    """What mended one module, for its peers: the same attribute, following their own widths."""
+    if repaired.module != fault.module:
+        return []
+    echoes = []
+    for peer in peers:
+        candidates = _candidates(model, walk, solution, peer)
+        wanted = (peer.module, repaired.name, repaired.item)
+        echoes += [a for a in candidates if (a.module, a.name, a.item) == wanted][:1]
+    return echoes
 
 
 def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:

@@ -40,15 +40,46 @@ class Propagation:
     first_use: dict[str, int] = field(default_factory=dict)
 
 
-def propagate(model: nn.Module, recording: Recording) -> Propagation:
-    """Label every tensor of the recording."""
+def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
+    """Label every tensor of the recording.
+
+    Args:
+        model: the network that was recorded.
+        recording: a pass in eval mode.
+        training: a pass in training mode, where branches may run that eval mode leaves out; it adds joins and pins.
+    """
     atoms = Atoms()
     tensors = [*model.named_parameters(), *model.named_buffers()]
-    parameters = {name for name, _ in model.named_parameters()}
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
     walk = Propagation(recording, atoms, owned)
+    _run(walk, model)
+    if training is not None:
+        side = Propagation(training, atoms, owned)
+        _run(side, model)
+        walk.unknown.update(side.unknown)
+        late = len(recording.calls)
+        walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
+    for name, why in _opaque(model):
+        for labels in owned[name]:
+            atoms.pin(labels, why)
+    for name in set(owned) - set(walk.first_use):
+        for labels in owned[name]:
+            atoms.pin(labels, "is not used in the traced forward pass")
+    return walk
+
+
+def unused(model: nn.Module, recording: Recording) -> bool:
+    """Whether the pass left out a parameter, as eval mode leaves out the auxiliary heads of some networks."""
+    met = {recording.names[ref.key] for call in recording.calls for ref in call.refs() if ref.key in recording.names}
+    return any(name not in met for name, _ in model.named_parameters())
+
+
+def _run(walk: Propagation, model: nn.Module) -> None:
+    """Let the rules see every call of the walk's recording."""
+    recording = walk.recording
+    parameters = {name for name, _ in model.named_parameters()}
     states = {
-        key: State(owned[name], (name in parameters,) * len(owned[name]), static=True, source=name)
+        key: State(walk.owned[name], (name in parameters,) * len(walk.owned[name]), static=True, source=name)
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
@@ -59,14 +90,7 @@ def propagate(model: nn.Module, recording: Recording) -> Propagation:
         _step(walk, call, states, modules)
     for ref in recording.outputs:
         for labels in states.get(ref.key, State.free(0)).labels:
-            atoms.pin(labels, "is an output of the model")
-    for name, why in _opaque(model):
-        for labels in owned[name]:
-            atoms.pin(labels, why)
-    for name in set(owned) - set(walk.first_use):
-        for labels in owned[name]:
-            atoms.pin(labels, "is not used in the traced forward pass")
-    return walk
+            walk.atoms.pin(labels, "is an output of the model")
 
 
 def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,8 @@ from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.probe import settle
-from secateur.graph.propagate import propagate
-from secateur.graph.record import private_copy, record
+from secateur.graph.propagate import propagate, unused
+from secateur.graph.record import Recording, private_copy, record
 
 
 def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
@@ -50,7 +50,17 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
             "the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass."
         )
     fresh = private_copy(model)  # the first copy may have been changed by its own forward
-    return settle(fresh, propagate(private, recording), example, example.spec())
+    training = _in_training(model, example) if unused(private, recording) else None
+    return settle(fresh, propagate(private, recording, training), example, example.spec())
+
+
+def _in_training(model: nn.Module, example: Example) -> Recording | None:
+    """A pass in training mode, or None where there is none to be had (a batch norm over one value refuses, say)."""
+    for inputs in (example, example.wider()):
+        recording = record(private_copy(model).train(), inputs)
+        if recording.failure is None:
+            return recording
+    return None
 
 
 def _check_plain(model: nn.Module) -> None:

@@ -15,6 +15,14 @@ def like(site: Site) -> State:
     return State(state.labels, (zero,) * len(state.labels), state.static)
 
 
+@rule("aten::bernoulli", "aten::uniform", "aten::normal")
+def noise(site: Site) -> State:
+    """Random entries in the place of old ones: as long as `self`, and never known to be zero."""
+    state = site.state("self")
+    assert state is not None
+    return State(state.labels, (False,) * len(state.labels), state.static)
+
+
 @rule("aten::new_zeros", "aten::new_ones", "aten::new_full", "aten::new_empty", "aten::new_empty_strided")
 def new(site: Site) -> State:
     """`self` lends its type only; the sizes are numbers, which no cut is known to change."""

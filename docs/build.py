@@ -71,7 +71,7 @@ def widths_svg(report: Mapping[str, Any]) -> str:
     widths = report["widths"]
     scale = 420 / max(sqrt(w["before"]) for w in widths)
     for number, width in enumerate(widths):
-        y = 60 + number * height
+        y = 76 + number * height
         whole = scale * sqrt(width["before"])
         kept = whole * width["after"] / width["before"]
         colour = "#9aa39c" if width["pinned"] else "#2d7a4f"
@@ -82,17 +82,18 @@ def widths_svg(report: Mapping[str, Any]) -> str:
             f'<text x="{120 + whole:.1f}" y="{y + 15}">{width["after"]} of {width["before"]}</text>'
         )
     before, after = report["before"], report["after"]
-    title = (
-        f"LeNet-5 on MNIST: {before['params']:,} → {after['params']:,} parameters, "
+    title = "LeNet-5 on MNIST, units before and after"
+    subtitle = (
+        f"{before['params']:,} → {after['params']:,} parameters, "
         f"{before['macs'] / after['macs']:.1f} times fewer MACs, "
         f"top-1 {100 * before['quality']['top1']:.2f} → {100 * after['quality']['top1']:.2f} %"
     )
-    bottom = 60 + len(widths) * height + 10
+    bottom = 76 + len(widths) * height + 10
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{bottom}" viewBox="0 0 680 {bottom}" '
         'font-family="system-ui, sans-serif" font-size="14" fill="#24302a">'
         f'<rect width="680" height="{bottom}" rx="8" fill="#fbfaf6"/>'
-        f'<text x="20" y="34" font-weight="600">{title}</text>{"".join(rows)}</svg>\n'
+        f'<text x="20" y="34" font-weight="600">{title}</text><text x="20" y="56">{subtitle}</text>{"".join(rows)}</svg>\n'
     )
 
 

@@ -93,7 +93,8 @@ def widths_svg(report: Mapping[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{bottom}" viewBox="0 0 680 {bottom}" '
         'font-family="system-ui, sans-serif" font-size="14" fill="#24302a">'
         f'<rect width="680" height="{bottom}" rx="8" fill="#fbfaf6"/>'
-        f'<text x="20" y="34" font-weight="600">{title}</text><text x="20" y="56">{subtitle}</text>{"".join(rows)}</svg>\n'
+        f'<text x="20" y="34" font-weight="600">{title}</text><text x="20" y="56">{subtitle}</text>'
+        f"{''.join(rows)}</svg>\n"
     )
 
 

@@ -104,7 +104,7 @@ def test_page(report, tmp_path):
     page.close()
     assert page.open == []  # every tag is closed
     assert page.tags.count("title") == 1
-    assert "4.1 × fewer MACs, 3.2 × faster, top-1 99.08 → 99.03 %" in text
+    assert "4.1 × fewer MACs, 3.2 × faster in torch, 2.0 × slower in onnxruntime, top-1 99.08 → 99.03 %" in text
     words = " ".join(page.text)
     for part in ("12 / 20", "is an output of the model", "random channels", "arXiv:1906.10771", "criterion=Taylor()", "abc123",
                  "give the same answers", "Abacus | <b>9000</b>", "<script>alert(1)</script>", "aten.roll"):  # fmt: skip

@@ -211,3 +211,15 @@ def test_same_seed_same_network(folder, monkeypatch):
     assert call(monkeypatch, *words, "b") == 0
     assert Path("a/model.safetensors").read_bytes() == Path("b/model.safetensors").read_bytes()
     assert torch.initial_seed() is not None
+
+
+def test_own_recipe_file(folder, monkeypatch, capsys):
+    assert call(monkeypatch, "list", "recipes", "--card", "fpgm") == 0
+    text = capsys.readouterr().out
+    Path("mine.toml").write_text(text[text.index("schema = 1") :].replace("0.5 macs", "0.7 params"))
+    assert call(monkeypatch, "compress", "net.py:make_model", "--recipe", "mine.toml") == 0
+    assert load_plan("compressed/plan.json").provenance.budget == "0.7 params"
+    Path("bad.toml").write_text("schema = 1")
+    assert call(monkeypatch, "compress", "net.py:make_model", "--recipe", "bad.toml") == 1
+    assert "missing table" in capsys.readouterr().err
+    assert call(monkeypatch, "compress", "net.py:make_model", "--recipe", "nowhere.toml") == 1

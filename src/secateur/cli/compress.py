@@ -20,7 +20,9 @@ from secateur.planning import Constraints
 
 def compress(
     model: MODEL,
-    recipe: Annotated[str, typer.Option(help="A published method; `secateur list recipes` shows them.")] = "li2017",
+    recipe: Annotated[
+        str, typer.Option(help="A published method (`secateur list recipes`), or a FILE.toml of your own.")
+    ] = "li2017",
     budget: Annotated[
         str | None,
         typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'."),
@@ -57,13 +59,12 @@ def compress(
     Without data, a data-free recipe prunes once and trains nothing.
     """
     from secateur.files import export, save, save_plan  # noqa: PLC0415  keeps `secateur --help` quick
-    from secateur.methods import recipe as named  # noqa: PLC0415
     from secateur.pipeline import Run  # noqa: PLC0415
     from secateur.pipeline import compress as run  # noqa: PLC0415
     from secateur.report import table, write_html, write_json  # noqa: PLC0415
 
     console = Console()
-    how = _tuned(named(recipe), epochs=epochs, lr=lr, optimizer=optimizer)
+    how = _tuned(_recipe(recipe), epochs=epochs, lr=lr, optimizer=optimizer)
     target = read_target(model, inputs)
     found = user_data(load_file(data) if data else target.file)
     rules = Constraints(multiple=multiple, frozen=tuple(freeze or ()), only=tuple(only or ()))
@@ -95,6 +96,14 @@ def compress(
         console.print(
             "No data was given, so nothing was trained. Offer train_batches() or train(model) in a Python file, --data."
         )
+
+
+def _recipe(text: str) -> Recipe:
+    """The recipe of that name, or in that file."""
+    from secateur.files import read_text, recipe_from_toml  # noqa: PLC0415  keeps `secateur --help` quick
+    from secateur.methods import recipe as named  # noqa: PLC0415
+
+    return recipe_from_toml(read_text(text)) if text.endswith(".toml") else named(text)
 
 
 def _tuned(recipe: Recipe, **changes: Any) -> Recipe:

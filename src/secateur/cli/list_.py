@@ -15,6 +15,7 @@ from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
 from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
+from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
 from secateur.methods import METHODS
 from secateur.regularizers import REGULARIZERS
@@ -49,6 +50,9 @@ def list_(
         elif card in KINDS[name]:
             console.print(f"[bold]{name}: {card}[/]")
             console.print(inspect.getdoc(KINDS[name][card]), markup=False, highlight=False)
+            if name == "recipes":
+                console.print("\nAs a file, to copy and change (--recipe FILE.toml):\n", style="bold")
+                console.print(recipe_to_toml(KINDS[name][card]()), markup=False, highlight=False)
 
 
 def kind_table(name: str, items: Mapping[str, Any]) -> Table:

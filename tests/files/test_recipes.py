@@ -57,7 +57,7 @@ def test_what_a_person_would_write():
         ("[criterion]", "[criterio]", "unknown entry 'criterio', missing table [criterion]"),
         ('name = "bn_scale"', 'name = "bn_scal"', "Did you mean 'bn_scale'"),
         ('name = "bn_scale"', "name = 3", "must be a table with a name"),
-        ("strength = 0.0001", "strengt = 0.0001", "no setting 'strengt'. It has: strength"),
+        ("strength = 0.0001", "force = 0.0001", "no setting 'force'. It has: strength"),
         ("strength = 0.0001", 'strength = "much"', "must be a float"),
         ("strength = 0.0001", "strength = true", "must be a float"),
         ("strength = 0.0001", "strength = -1.0", "strength must be 0 or more"),

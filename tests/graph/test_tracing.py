@@ -467,3 +467,24 @@ def test_twelve_equal_blocks_have_one_fault(monkeypatch):
         trace(ViT(depth=depth), torch.zeros(1, 3, 32, 32))
         trials.append(len(calls))
     assert trials[0] == trials[1]
+
+
+class CastNorm(nn.LayerNorm):
+    """A layer norm of the user's own, as model libraries have them: another class, the same computation."""
+
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class ScaledNorm(nn.LayerNorm):
+    """One that does more than normalise."""
+
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps) * 2
+
+
+@pytest.mark.parametrize(("kind", "may"), [(CastNorm, True), (ScaledNorm, False)])
+def test_norms_of_other_classes(kind, may):
+    model, graph = traced(lambda m, x: m.b(m.n(m.a(x))), floats(2, 4), a=linear(), n=kind(6), b=linear(6, 3))
+    assert ("a" in graph.cuttable) is may
+    sound(model, graph, (floats(2, 4),))

@@ -136,7 +136,7 @@ def _gaps(masked: nn.Module, shrunk: nn.Module, example: Example) -> Iterator[fl
     wider = example.wider()
     try:
         more, drawn, again = (outputs(masked, wider, training=t, seed=s) for t, s in ((False, 0), (True, 0), (True, 1)))
-    except Exception:
+    except Exception:  # some networks take one batch size only, or do not run in training mode
         return
     yield difference(more, outputs(shrunk, wider))
     trained = outputs(shrunk, wider, training=True)

@@ -63,10 +63,13 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         if repaired is not None:
             mended = _updated(mended, [repaired, *_echoes(model, walk, solution, fault, peers, repaired)])
             continue
-        for one in (fault, *peers):
-            follow = [a for a in mended if a.module == one.module]
-            if not _join(walk, solution, one, follow) and (one is fault or not follow):
-                _pin(walk, solution, one)
+        if _join(walk, solution, fault, [a for a in mended if a.module == fault.module]):
+            for peer in peers:
+                _join(walk, solution, peer, [a for a in mended if a.module == peer.module])
+        else:
+            _pin_nearest(walk, solution, fault)
+            for peer in peers:
+                _pin_at(walk, solution, peer, peer.number)
         modules = {one.module for one in (fault, *peers)}
         mended = [a for a in mended if a.module not in modules]
 
@@ -264,25 +267,25 @@ def _touched(walk: Propagation, number: int) -> list[Tensor]:
     return [v for v in found if v is not None]
 
 
-def _pin(walk: Propagation, solution: Solution, fault: Fault) -> None:
+def _pin_nearest(walk: Propagation, solution: Solution, fault: Fault) -> None:
     """Pin every group that the operator at fault touches; if it touches none, those of the nearest call before."""
-    names = list(solution.groups)
     for number in range(fault.number, -1, -1):
-        call = walk.recording.calls[number]
-        why = f"{fault.what}: operator {call.name.replace('::', '.')} at {fault.module or 'the top module'}"
-        touched = _touched(walk, number)
-        free = [
-            v
-            for v in touched
-            if any(n >= 0 and not solution.groups[names[n]].pinned for n in solution.group_of[v].tolist())
-        ]
-        if free:
-            for labels in free:
-                walk.atoms.pin(labels, why)
+        if _pin_at(walk, solution, fault, number):
             return
     for own in walk.owned.values():
         for v in own:
             walk.atoms.pin(v, fault.what)
+
+
+def _pin_at(walk: Propagation, solution: Solution, fault: Fault, number: int) -> bool:
+    """Pin what call `number` touches and could be cut so far; False if there is nothing."""
+    free = torch.tensor([not group.pinned for group in solution.groups.values()])
+    name = walk.recording.calls[number].name.replace("::", ".")
+    why = f"{fault.what}: operator {name} at {fault.module or 'the top module'}"
+    found = [v for v in _touched(walk, number) if any(free[n] for n in solution.group_of[v].tolist() if n >= 0)]
+    for labels in found:
+        walk.atoms.pin(labels, why)
+    return bool(found)
 
 
 def _labels_before(walk: Propagation, ref: Ref, number: int) -> tuple[Tensor | None, ...]:

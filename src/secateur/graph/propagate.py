@@ -29,6 +29,7 @@ class Propagation:
         labels: per call, the label vectors of each tensor output, as they were when it came out.
         unknown: operators without a rule, counted.
         first_use: tensor name to the index of the first call that used it.
+        single: modules that make one call and no other, themselves or through their children.
     """
 
     recording: Recording
@@ -38,6 +39,7 @@ class Propagation:
     labels: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     first_use: dict[str, int] = field(default_factory=dict)
+    single: frozenset[str] = frozenset()
 
 
 def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
@@ -83,6 +85,8 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
+    made = Counter(call.module for call in recording.calls)
+    walk.single = frozenset(n for n, times in made.items() if times == 1 and not list(modules[n].children()))
     for number, call in enumerate(recording.calls):
         for ref in call.refs():
             if ref.key in recording.names:
@@ -110,7 +114,7 @@ def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    site = Site(call, walk.atoms, states, modules, walk.bookings)
+    site = Site(call, walk.atoms, states, modules, walk.bookings, walk.single)
     found = rule_for(call)
     if found is not None:
         result = found(site)

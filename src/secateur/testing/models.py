@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from secateur.apply.verify import strengthen_
+from secateur.bench.zoo.vit import Attention as PackedAttention
 from secateur.core.example import Example
 from secateur.core.rng import generator
 
@@ -307,26 +308,6 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, self.head_dim).transpose(1, 2)
-
-
-class PackedAttention(nn.Module):
-    """The same with one packed projection for queries, keys and values."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.head_dim = heads, width // heads
-        self.scale = self.head_dim**-0.5
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`(B, T, width)` to the same shape."""
-        batch, length, _ = x.shape
-        qkv = self.qkv(x).reshape(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)
-        weights = (q @ k.transpose(-2, -1) * self.scale).softmax(-1)
-        out: Tensor = self.proj((weights @ v).transpose(1, 2).flatten(2))
-        return out
 
 
 class FusedAttention(nn.Module):

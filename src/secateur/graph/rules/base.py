@@ -38,6 +38,7 @@ class Site:
         states: state of every tensor seen so far, by key.
         modules: the model's modules by name, for rules that need to know whose forward is running.
         bookings: multiply-accumulates are written here.
+        single: modules whose forward makes one call and no other.
     """
 
     call: Call
@@ -45,6 +46,7 @@ class Site:
     states: dict[int, State]
     modules: Mapping[str, nn.Module]
     bookings: list[Booking] = field(default_factory=list)
+    single: frozenset[str] = frozenset()
 
     @property
     def where(self) -> str:

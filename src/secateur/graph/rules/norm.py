@@ -105,7 +105,9 @@ def _live(site: Site, labels: Tensor | None, kind: type[nn.Module]) -> None:
     """Remember that `labels` need live statistics in this module, or pin them where no known module holds the norm."""
     if labels is None:
         return
-    if type(site.module) is kind and getattr(site.module, "weight", None) is not None:
+    # A class of the user's may do more than normalise, and its twin would not; one that makes a single call does not.
+    plain = type(site.module) is kind or (isinstance(site.module, kind) and site.call.module in site.single)
+    if plain and getattr(site.module, "weight", None) is not None:
         site.atoms.live.append((labels, site.call.module))
     else:
         site.pin(

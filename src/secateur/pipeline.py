@@ -22,6 +22,7 @@ from secateur.core.groups import ChannelGraph
 from secateur.core.plan import PruningPlan
 from secateur.core.recipe import Recipe
 from secateur.core.report import CompressionReport
+from secateur.criteria import Random
 from secateur.evidence import collect, cross_entropy
 from secateur.graph.trace import trace
 from secateur.methods import recipe as named_recipe
@@ -154,8 +155,10 @@ def _prune(
     settings: Run,
     seed: int,
 ) -> tuple[nn.Module, PruningPlan]:
-    dense = _sparsified(model, how, graph, data, settings)
     trains = data is not None or settings.train is not None
+    if trains:
+        _rehearse(model, how, graph, budget, settings)
+    dense = _sparsified(model, how, graph, data, settings)
     rounds = how.schedule.rounds if trains else 1
     decision = settings.constraints.within
     masked = dense
@@ -173,6 +176,14 @@ def _prune(
         dense = unmask_(copy.deepcopy(masked))
     assert decision is not None
     return masked, decision
+
+
+def _rehearse(model: nn.Module, how: Recipe, graph: ChannelGraph, budget: Budget, settings: Run) -> None:
+    """Plan once with what is known without data, so that what cannot work fails now and not after hours of training."""
+    criterion = how.criterion if how.criterion.traits.data_free else Random()
+    evidence = collect(model, None, criterion.needs, graph=graph)
+    scores = score(graph, criterion, evidence, granularity=how.granularity)
+    plan(graph, scores, budget, how.allocation, constraints=settings.constraints)
 
 
 def _sparsified(model: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run) -> nn.Module:

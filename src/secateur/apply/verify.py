@@ -8,9 +8,8 @@ networks agree to about 1e-12 and wrong ones differ by 1e-2 and more.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
 
 import torch
 from torch import Tensor, nn
@@ -71,26 +70,33 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
         masked = strengthen_(copy.deepcopy(model).eval(), positive=trial.positive, double=trial.double)
         shrunk = copy.deepcopy(masked)
         mask_(masked, plan)
-        if _gives_numbers(masked, example):
+        wanted = _numbers(masked, example)
+        if wanted is not None:
             cut_(shrunk, plan.graph, plan.kept)
-            return _checked(masked, shrunk, example, trial, plan)
+            return _checked(wanted, masked, shrunk, example, trial, plan)
     raise VerificationError(
         "the masked network gives no finite numbers on random weights, of either sign, in float64 or in its own types, "
         "so it cannot be compared with the shrunk one. Your model is untouched; shrink(..., verify=False) skips this."
     )
 
 
-def _gives_numbers(masked: nn.Module, example: Example) -> bool:
+def _numbers(masked: nn.Module, example: Example, *, training: bool = False, seed: int = 0) -> list[Tensor] | None:
+    """What the masked network returns; None where it does not run or its answer is NaN or nothing but infinite."""
     try:
-        return all(not bool(torch.isnan(x).any()) for x in outputs(masked, example))
-    except Exception:  # a forward that insists on its own types: the next trial leaves them
-        return False
+        found = outputs(masked, example, training=training, seed=seed)
+    except Exception:  # it insists on its own types or batch size, or does not train: there is nothing to compare with
+        return None
+    filled = [x for x in found if x.numel()]
+    if any(bool(torch.isnan(x).any()) for x in filled):
+        return None
+    return found if not filled or any(bool(torch.isfinite(x).any()) for x in filled) else None
 
 
-def _checked(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan) -> float:
+def _checked(
+    wanted: list[Tensor], masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan
+) -> float:
     try:
-        gaps = list(_gaps(masked, shrunk, example))
-        seen = next((gap for gap in gaps if isnan(gap)), max(gaps))
+        seen = max(difference(wanted, outputs(shrunk, example)), *_further_gaps(masked, shrunk, example.wider()))
     except Exception as error:  # whatever the user's forward raises on cut tensors is the finding
         raise VerificationError(
             f"the shrunk network does not run: {type(error).__name__}: {error}. Your model is untouched. "
@@ -130,20 +136,20 @@ def strengthen_(model: nn.Module, *, positive: bool = False, double: bool = True
     return model
 
 
-def _gaps(masked: nn.Module, shrunk: nn.Module, example: Example) -> Iterator[float]:
-    """Differences on the example, on one sample more, and in training mode, where the masked network runs there."""
-    yield difference(outputs(masked, example), outputs(shrunk, example))
-    wider = example.wider()
-    try:
-        more, drawn, again = (outputs(masked, wider, training=t, seed=s) for t, s in ((False, 0), (True, 0), (True, 1)))
-    except Exception:  # some networks take one batch size only, or do not run in training mode
-        return
-    yield difference(more, outputs(shrunk, wider))
-    trained = outputs(shrunk, wider, training=True)
-    same_shape = [x.shape for x in trained] == [x.shape for x in drawn]
-    # What training mode draws at random differs from width to width, so only sizes can be compared then.
-    random = difference(drawn, again) != 0
-    yield (0.0 if same_shape else float("inf")) if random else difference(drawn, trained)
+def _further_gaps(masked: nn.Module, shrunk: nn.Module, wider: Example) -> list[float]:
+    """Differences on one sample more, in eval and in training mode, each where the masked network gives numbers."""
+    gaps = [0.0]
+    more = _numbers(masked, wider)
+    if more is not None:
+        gaps.append(difference(more, outputs(shrunk, wider)))
+    drawn, again = (_numbers(masked, wider, training=True, seed=seed) for seed in (0, 1))
+    if drawn is not None and again is not None:
+        trained = outputs(shrunk, wider, training=True)
+        same_shape = [x.shape for x in trained] == [x.shape for x in drawn]
+        # What training mode draws at random differs from width to width, so only sizes can be compared then.
+        random = difference(drawn, again) != 0
+        gaps.append((0.0 if same_shape else float("inf")) if random else difference(drawn, trained))
+    return gaps
 
 
 def outputs(model: nn.Module, example: Example, *, training: bool = False, seed: int = 0) -> list[Tensor]:
@@ -179,7 +185,8 @@ def difference(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 
 def _relative(x: Tensor, y: Tensor) -> float:
     finite = torch.isfinite(x)
-    if not torch.equal(x[~finite], y[~finite]):  # NaN equals nothing, infinities of one sign are equal
+    # NaN equals nothing, infinities of one sign are equal; NaN must not get into a maximum, which would drop it.
+    if not torch.equal(finite, torch.isfinite(y)) or not torch.equal(x[~finite], y[~finite]):
         return float("inf")
     gap = (x[finite] - y[finite]).abs()
     if not gap.numel():

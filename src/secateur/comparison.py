@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from secateur.apply.verify import difference, outputs
@@ -63,7 +64,8 @@ def compare(
 
 def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
     """Largest relative difference on the example inputs and on random ones like them: examples are often all zeros."""
-    like = Example.from_spec(example.spec(), generator(0, "compare"))
+    device = next((t.device for t in example.tensors()), torch.device("cpu"))
+    like = Example.from_spec(example.spec(), generator(0, "compare")).map(lambda x: x.to(device))
     return max(difference(outputs(masked, x), outputs(after, x)) for x in (example, like))
 
 

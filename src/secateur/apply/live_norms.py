@@ -17,7 +17,7 @@ class LiveLayerNorm(nn.Module):
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.normalized_shape = norm.normalized_shape
-        self.register_buffer("live", live, persistent=False)
+        self.register_buffer("live", live.to(norm.weight.device), persistent=False)
         self.training = norm.training
         self._stands_for = (norm,)  # in a tuple, so that it is not a submodule and its parameters are not listed twice
 
@@ -43,7 +43,7 @@ class LiveGroupNorm(nn.Module):
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.num_groups, self.num_channels = norm.num_groups, norm.num_channels
-        self.register_buffer("live", live, persistent=False)
+        self.register_buffer("live", live.to(norm.weight.device), persistent=False)
         self.training = norm.training
         self._stands_for = (norm,)  # in a tuple, so that it is not a submodule and its parameters are not listed twice
 

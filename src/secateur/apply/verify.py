@@ -64,8 +64,9 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
         VerificationError: the difference is too large, the shrunk network does not run, or the masked one gives no
             finite numbers whatever the weights.
     """
+    device = next((t.device for t in model.parameters()), torch.device("cpu"))
     for trial in TRIALS:
-        example = Example.from_spec(plan.graph.inputs, generator(0, "verify"))
+        example = Example.from_spec(plan.graph.inputs, generator(0, "verify")).map(lambda x: x.to(device))
         example = example.map(_double) if trial.double else example
         masked = strengthen_(copy.deepcopy(model).eval(), positive=trial.positive, double=trial.double)
         shrunk = copy.deepcopy(masked)

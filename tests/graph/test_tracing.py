@@ -236,9 +236,7 @@ class TestPositions:
             lambda h: h.tril(),
             lambda h: h.sort(1).values,
             lambda h: h.cumsum(1),
-            lambda h: h.softmax(1),
             lambda h: h.flatten().view(2, -1).unfold(1, 2, 1)[..., 0],
-            lambda h: torch.where(h > h.mean(1, keepdim=True), h, 0),
             lambda h: h[h[:, 0] > -1e9],
             lambda h: torch.cat([h, h[:, :0]], 1)[:, 2:],
         ],
@@ -477,14 +475,65 @@ class CastNorm(nn.LayerNorm):
 
 
 class ScaledNorm(nn.LayerNorm):
-    """One that does more than normalise."""
+    """One that does more than normalise: only the call of layer_norm is replaced."""
 
     def forward(self, x):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps) * 2
 
 
-@pytest.mark.parametrize(("kind", "may"), [(CastNorm, True), (ScaledNorm, False)])
+@pytest.mark.parametrize(("kind", "may"), [(CastNorm, True), (ScaledNorm, True)])
 def test_norms_of_other_classes(kind, may):
     model, graph = traced(lambda m, x: m.b(m.n(m.a(x))), floats(2, 4), a=linear(), n=kind(6), b=linear(6, 3))
     assert ("a" in graph.cuttable) is may
     sound(model, graph, (floats(2, 4),))
+
+
+class TestLive:
+    """What computes over cut dims, and what the masked network makes of it."""
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda h: h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6),
+            lambda h: h / (h.norm(dim=-1, keepdim=True) + 1e-6),
+            lambda h: F.normalize(h, dim=1),
+            lambda h: F.softmax(h, -1),
+            lambda h: F.rms_norm(h, (h.shape[-1],)),
+            lambda h: F.layer_norm(h, h.shape[-1:]),
+            lambda h: h * h.amax(1, keepdim=True),
+            lambda h: h * h.max(1, keepdim=True)[0],
+            lambda h: (h - h.mean(1, keepdim=True)) / (h.var(1, False, True) + 0.1),
+            lambda h: (h + 1).sum(1, keepdim=True) * h,
+            lambda h: h * (h.relu().norm(dim=0, keepdim=True) / (h.relu().norm(dim=0).mean() + 0.1)),
+        ],
+    )
+    def test_cut(self, use):
+        model, graph = traced(lambda m, x: m.b(use(m.a(x))), floats(3, 4), a=linear(), b=linear(6, 3))
+        assert "a" in graph.cuttable
+        sound(model, graph, (floats(3, 4),))
+
+    def test_one_module_on_two_widths(self):
+        """A softmax module that is used on a cut dim of six and on a fixed dim of three leaves the latter alone."""
+        model, graph = traced(
+            lambda m, x: m.s(m.b(m.s(m.a(x)))), floats(2, 4), a=linear(), b=linear(6, 3), s=nn.Softmax(-1)
+        )
+        assert "a" in graph.cuttable
+        sound(model, graph, (floats(2, 4),))
+
+    def test_one_module_on_two_groups(self):
+        """Nothing tells the two calls apart, so both lose the same."""
+        model, graph = traced(
+            lambda m, x: m.s(m.b(m.s(m.a(x)))).sum(1), floats(2, 4), a=linear(), b=linear(6, 6), s=nn.Softmax(-1)
+        )
+        assert set(graph.cuttable) == {"a"}
+        sound(model, graph, (floats(2, 4),))
+
+    def test_weights_standardised_by_a_batch_norm(self):
+        def run(m, x):
+            w = m.b.weight
+            flat = F.batch_norm(w.reshape(1, len(w), -1), None, None, training=True, momentum=0.0)
+            return m.c(F.conv2d(m.a(x), flat.reshape_as(w), m.b.bias).flatten(1))
+
+        model, graph = traced(run, floats(2, 3, 3, 3), a=nn.Conv2d(3, 6, 1), b=nn.Conv2d(6, 4, 3), c=linear(4, 2))
+        assert set(graph.cuttable) == {"a", "b"}
+        sound(model, graph, (floats(2, 3, 3, 3),))

@@ -94,10 +94,10 @@ def test_a_shifted_producer(name, group):
 
 
 @pytest.mark.parametrize("name", ["tied", "group_norm", "normed_mlp", "attention"])
-def test_a_forgotten_live_norm(name):
+def test_a_forgotten_live_call(name):
     found = prepare(TINY[name])
     normed = next(g.name for g in found.graph.cuttable.values() if not g.exact)
-    broken = replace(found.graph, live_norms=found.graph.live_norms[1:] if len(found.graph.live_norms) > 1 else ())
+    broken = replace(found.graph, live=found.graph.live[1:])
     with pytest.raises(VerificationError, match="differ"):
         verify(found.model, plan_for(broken, normed))
 

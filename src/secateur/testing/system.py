@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from secateur.apply.live_norms import LiveGroupNorm, LiveLayerNorm
+from secateur.apply.live_calls import LiveForward
 from secateur.apply.masking import Masked, is_masked, mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs
@@ -444,7 +444,7 @@ def _ties(model: nn.Module) -> list[list[str]]:
 
 def _kinds(model: nn.Module) -> list[Any]:
     """Path, class, attribute names and number of hooks of every module."""
-    ours = (Masked, LiveLayerNorm, LiveGroupNorm)
+    ours = (Masked, LiveForward)
     found = []
     for path, module in model.named_modules():
         assert not isinstance(module, ours), f"{path} is a {type(module).__name__}"

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from secateur.core.groups import Role
-from secateur.graph.labels import Atoms, State
+from secateur.graph.labels import Atoms, LiveSite, State
 from secateur.graph.record import Call, Ref
 
 
@@ -100,6 +100,30 @@ class Site:
         """If the tensor is made of parameters, its `dim` plays `role`."""
         if state is not None and state.static:
             self.atoms.play(state.labels[dim], role)
+
+    def live(self, labels: Tensor | None, dim: int, size: int, functions: tuple[str, ...], why: str) -> bool:
+        """The call computes over `dim` of its first argument: dead entries must be left out of it.
+
+        Args:
+            labels: along the dim.
+            dim: which dim.
+            size: its length.
+            functions: the functions of torch that make this operator, and nothing before it.
+            why: said of units that are pinned, where the masked network could not leave dead ones out.
+
+        Returns:
+            Whether the dim may be cut.
+        """
+        made_by = self.call.function
+        if made_by is None or made_by[0] not in functions:
+            self.pin(labels, why)
+            return False
+        key = (self.call.module, made_by, dim, size)
+        earlier = self.atoms.live.get(key)
+        if earlier is not None:  # a module called twice does the same to both
+            labels = self.join(labels, earlier.labels)
+        self.atoms.live[key] = LiveSite(labels, self.call.module, made_by, dim, size)
+        return labels is not None
 
     def contract(self, a: State, a_dim: int, b: State, b_dim: int) -> None:
         """Sum over `a_dim` of one and `b_dim` of the other operand: they share their units, and dead ones must be zero.

@@ -34,10 +34,13 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
             if found is None:
                 continue
             at, new = found
-            if labels[out][at] is not None:
-                site.pin(labels[out][at], "two cuttable dims were merged into one")
-                site.pin(new, "two cuttable dims were merged into one")
-                labels[out][at] = None
+            old = labels[out][at]
+            if old is not None:
+                # An entry can follow one dim only: the longer one (a filter's inputs, not the sides of its kernel).
+                kept, lost = (old, new) if len(old.unique()) >= len(new.unique()) else (new, old)
+                site.pin(lost, "is merged with another dim that may be cut")
+                labels[out][at] = kept
+                silent[out][at] = silent[out][at] if kept is old else state.silent[dim]
                 continue
             labels[out][at], silent[out][at] = new, state.silent[dim]
     return [State(tuple(a), tuple(s), state.static, state.source) for a, s in zip(labels, silent, strict=True)]
@@ -54,12 +57,24 @@ def _run(site: Site, name: str, vector: Tensor, dim: int, instead: Mapping[str, 
 
 @rule(
     "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
-    "aten::expand", "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
-    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::repeat", "aten::movedim",
+    "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
+    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::movedim",
 )  # fmt: skip
 def whole(site: Site) -> list[State]:
     """Operators whose literal arguments name dims and sizes, never single entries."""
     return move(site)
+
+
+@rule("aten::expand", "aten::repeat")
+def copies(site: Site) -> list[State]:
+    """Copies of a single entry are as many as whatever they meet: they get labels of their own, owned by no tensor."""
+    (state,), before, (after,) = move(site), site.shape("self"), site.output_shapes
+    labels = list(state.labels)
+    for d, size in enumerate(after):
+        own = d - (len(after) - len(before))
+        if size > 1 and (own < 0 or before[own] == 1):
+            labels[d] = site.atoms.new(size)
+    return [State(tuple(labels), state.silent, state.static, state.source)]
 
 
 @rule("aten::constant_pad_nd")

@@ -102,14 +102,18 @@ def test_a_forgotten_live_call(name):
         verify(found.model, plan_for(broken, normed))
 
 
-@pytest.mark.parametrize(
-    ("name", "group"), [("fused_attention", "attention.qkv"), ("encoder_layer", "0"), ("literal", "stem")]
-)
+@pytest.mark.parametrize(("name", "group"), [("encoder_layer", "0"), ("literal", "stem")])
 def test_a_pin_removed(name, group):
     found = prepare(TINY[name])
     broken = changed(found.graph, group, pinned="")
     with pytest.raises(VerificationError, match=r"does not run|differ"):
         verify(found.model, plan_for(broken, group))
+
+
+def test_a_forgotten_rescaling():
+    found = prepare(TINY["fused_attention"])
+    with pytest.raises(VerificationError, match="differ"):
+        verify(found.model, plan_for(replace(found.graph, rescalings=()), "attention.qkv"))
 
 
 def test_a_forgotten_attribute():

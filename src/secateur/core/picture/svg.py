@@ -59,7 +59,8 @@ def svg(graph: ChannelGraph, lines: Sequence[Line]) -> str:
         *(_note(page, i, line.note) for i, line in enumerate(lines) if line.note),
         "</svg>\n",
     ]
-    return "\n".join(parts)
+    # All in ASCII, so that a file is right whatever encoding it is written in.
+    return "\n".join(parts).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _page(sheet: Sheet) -> _Page:

@@ -9,10 +9,8 @@ from secateur.core.picture.lanes import Line
 from secateur.core.picture.rows import Weight
 from secateur.core.picture.words import cells, headline
 
-_KEY = (
-    "■ weight   ┃ units that are cut together   ┊ pinned   × scales   + shifts   ~ follows   "  # noqa: RUF001
-    "16·50: each of 50 units owns 16 entries"
-)
+_KEY = "■ weight   ┃ units that are cut together   ┊ pinned   × scales   + shifts   ~ follows"  # noqa: RUF001
+_SHARE = "16·50: each of 50 units owns 16 entries"
 #: Up, down, left, right: whether a stroke leaves the character that way.
 _STROKES = {
     (1, 1, 0, 0): "┃", (1, 1, 0, 1): "┣", (1, 1, 1, 0): "┫", (1, 1, 1, 1): "╋",
@@ -31,7 +29,8 @@ def text(graph: ChannelGraph, lines: Sequence[Line]) -> str:
         f"{_strand(graph, line, wide)}  {a:<{name}}  {b:<{size}}  {c}".rstrip()
         for line, (a, b, c) in zip(lines, told, strict=True)
     ]
-    return "\n".join([headline(graph), _KEY, "", *body])
+    key = [_KEY, _SHARE] if any("·" in size for _, size, _ in told) else [_KEY]
+    return "\n".join([headline(graph), *key, "", *body])
 
 
 def _strand(graph: ChannelGraph, line: Line, wide: int) -> str:

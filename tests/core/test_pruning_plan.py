@@ -56,6 +56,7 @@ def test_a_plan_changed_by_hand_claims_no_budget(whole):
     made = replace(whole, provenance=Provenance("noise", "Uniform()", "0.5 macs", 0.4, asked=asked)).keep("0", [1])
     told = made.keep("3", [1]).provenance
     assert (told.budget, told.reached, told.asked) == ("", 1.0, {})
+    assert made.keep("0", [3]).provenance == made.provenance  # as wide as before, so it costs the same
     assert (made.provenance.asked, told.criterion, told.allocation) == ({"3": 0.6}, "noise", "Uniform(), then by hand")
 
 

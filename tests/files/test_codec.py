@@ -30,6 +30,7 @@ def test_round_trip(case, tmp_path):
     again = plan_from_json(text)
     same(case.plan, again)
     assert plan_to_json(again) == text
+    assert again.graph.draw() == case.plan.graph.draw()
     same(case.plan, load_plan(save_plan(case.plan, tmp_path / "plan.json")))
     assert json.loads(text)["schema"] == 1
 

@@ -77,7 +77,7 @@ class PruningPlan:
     def keep(self, block: str, units: Sequence[int] | Tensor) -> PruningPlan:
         """The same plan, except that `block` keeps exactly `units`.
 
-        A plan that was changed by hand no longer claims to meet the budget that it was made for.
+        A plan whose widths were changed by hand no longer claims to meet the budget that it was made for.
 
         Args:
             block: its name, that of the group's first producer. Other layers of the group are not accepted as names,
@@ -93,8 +93,10 @@ class PruningPlan:
         keep = torch.zeros(found.units, dtype=torch.bool)
         keep[_numbers(found, units)] = True
         _check_width(found, int(keep.sum()))
-        asked = {name: share for name, share in self.provenance.asked.items() if name != block}
-        how = replace(self.provenance, asked=asked, budget="", reached=1.0, allocation=_then_by_hand(self.provenance))
+        how = self.provenance
+        if int(keep.sum()) != self.width(block):
+            asked = {name: share for name, share in how.asked.items() if name != block}
+            how = replace(how, asked=asked, budget="", reached=1.0, allocation=_then_by_hand(how))
         return replace(self, kept={**self.kept, block: keep}, provenance=how)
 
     def masks(self) -> dict[str, Tensor]:

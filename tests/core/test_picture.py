@@ -13,7 +13,7 @@ from torch import nn
 
 from secateur.bench.zoo import ZOO
 from secateur.core.errors import UnknownNameError
-from secateur.core.groups import Axis, ChannelGraph, Group, Op, Role, Slot, TensorAxes
+from secateur.core.groups import Axis, Group, Op, Role, Slot, TensorAxes
 from secateur.graph.trace import trace
 from secateur.testing.models import TINY
 
@@ -52,7 +52,8 @@ def by_hand(names=("a", "b", "out"), pinned="is an output of the model"):
     tensors = {n: TensorAxes(tuple(Axis(x) for x in size), n == "norm.mean") for n, size in sizes.items()}
     weights = (f"{a}.weight", f"{b}.weight", "back.weight", f"{out}.weight")
     ops = tuple(Op("addmm", w.rpartition(".")[0], w, tuple(Axis(x) for x in (2, *sizes[w]))) for w in weights)
-    return ChannelGraph({g.name: g for g in groups}, tensors, ops, (), (), "f" * 16, {}, {})
+    other = trace(nn.Linear(1, 1), torch.zeros(1, 1))  # for what a picture does not look at
+    return replace(other, groups={g.name: g for g in groups}, tensors=tensors, ops=ops, attributes=())
 
 
 DRAWN = """\

@@ -14,6 +14,7 @@ from secateur.core.groups import (
     Axis,
     ChannelGraph,
     Group,
+    Kind,
     LiveCall,
     Op,
     Rescaling,
@@ -83,7 +84,7 @@ def solve(walk: Propagation) -> Solution:
     salt = {why: hash_of(why) for why in set(reasons.values())}
     for atom, why in reasons.items():
         signature[atom] += salt[why]  # pinned units never share a group with units that may go
-    parts, live = atoms.role_of(), _live(walk, root)
+    parts, live, kinds = atoms.role_of(), _live(walk, root), atoms.kind_of(root)
     groups: dict[str, Group] = {}
     group_of = torch.full((atoms.count,), -1)
     unit_of = torch.full((atoms.count,), -1)
@@ -93,7 +94,8 @@ def solve(walk: Propagation) -> Solution:
             continue
         slots = table.slots(units, parts, atoms.count)
         name = _name(slots, groups)
-        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "")
+        kind = kinds.get(int(units[0])) or _kind(walk, slots)
+        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "", kind=kind)
         numbers = torch.full((atoms.count,), -1)
         numbers[units] = torch.arange(len(units))
         mine = numbers[root] >= 0
@@ -269,6 +271,12 @@ class _Table:
             index = position[order].view(len(units), -1)
             slots.append(Slot(name, dim, strongest(parts[self.atom[mine]]), index))
         return tuple(slots)
+
+
+def _kind(walk: Propagation, slots: tuple[Slot, ...]) -> Kind:
+    """Filters if a tensor of more than two dims makes any of the units."""
+    sides = [len(walk.owned[s.tensor]) for s in slots if s.role is Role.PRODUCES]
+    return Kind.NEURONS if sides and max(sides) == 2 else Kind.CHANNELS
 
 
 def _name(slots: tuple[Slot, ...], taken: Mapping[str, Group]) -> str:

@@ -7,7 +7,6 @@ optimiser can wake them. Where a forward computes a mean, a norm or a softmax ov
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, un
 from secateur.apply.live_functions import Live
 from secateur.core.groups import LiveCall
 from secateur.core.plan import PruningPlan
+from secateur.core.twin import twin
 
 _Key = TypeVar("_Key", str, LiveCall)
 
@@ -56,7 +56,7 @@ def mask(model: nn.Module, plan: PruningPlan) -> nn.Module:
     Raises:
         IncompatibleError: the plan was made for another structure.
     """
-    student = copy.deepcopy(model)
+    student = twin(model)
     masks, live = masks_of(student), live_of(student)
     return mask_(unmask_(student), plan, masks=masks, live=live)
 
@@ -79,8 +79,7 @@ def mask_(
     plan.check_fits(model)
     masks = _both(plan.masks(), masks or {})
     if plan.is_structured:
-        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
-        _make_live_(model, _both(found, live or {}))
+        _make_live_(model, _both(_live(plan), live or {}))
     parameters = dict(model.named_parameters())
     done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
@@ -97,6 +96,30 @@ def mask_(
             done.add((id(module), leaf))
             parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
     return model
+
+
+def silence_(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """Do once, in place, what the masks of a structured plan do in every forward pass; not for training.
+
+    Args:
+        model: a network that fits the plan.
+        plan: what stays.
+
+    Returns:
+        The model.
+    """
+    _make_live_(model, _live(plan))
+    parameters, keeps = dict(model.named_parameters()), plan.graph.dim_keeps(plan.kept)
+    with torch.no_grad():
+        for name in parameters.keys() & keeps.keys():
+            for dim, keep in keeps[name].items():
+                parameters[name].index_fill_(dim, (~keep).nonzero().flatten().to(parameters[name].device), 0)
+    return model
+
+
+def _live(plan: PruningPlan) -> dict[LiveCall, Tensor]:
+    """The calls that compute over dead units, with the entries that are alive."""
+    return {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
 
 
 def _siblings(module: nn.Module) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ would have to follow two groups, they are joined; if nothing explains it, the gr
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from secateur.core.example import Example
 from secateur.core.groups import Attribute, Axis, ChannelGraph, Group
 from secateur.core.rng import generator
+from secateur.core.twin import twin
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
 from secateur.graph.record import Call, Ref, record
@@ -154,7 +154,7 @@ def find_fault(
 ) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
     recording = walk.recording
-    trial = copy.deepcopy(model)
+    trial = twin(model)
     cut_(trial, graph, kept)
     seen = record(trial, example)
     numbers, calls = _essential(recording.calls)

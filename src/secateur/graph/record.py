@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
+from secateur.core.twin import twin
 from secateur.graph.weightless import OnlyShapes
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
@@ -229,7 +229,7 @@ def private_copy(model: nn.Module) -> nn.Module:
         TraceError: the model cannot be copied.
     """
     try:
-        return copy.deepcopy(model).eval()
+        return twin(model).eval()
     except (RuntimeError, TypeError) as error:
         raise TraceError(
             f"the model cannot be copied ({error}). Secateur works on copies; remove what cannot be copied, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
+from secateur.core.twin import twin
 from secateur.graph.probe import settle
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
@@ -78,7 +78,7 @@ def _without_numbers(
         pristine, inputs = weightless(model, example)
     except TypeError:
         return None
-    recording = record(copy.deepcopy(pristine), inputs)
+    recording = record(twin(pristine), inputs)
     right = recording.failure is None and [x.shape for x in recording.outputs] == answers
     return (pristine, inputs, recording) if right else None
 

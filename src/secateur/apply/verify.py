@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from secateur.apply.masking import silence_
 from secateur.apply.steady import Steady
+from secateur.core.copying import copied
 from secateur.core.errors import VerificationError
 from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
-from secateur.core.twin import twin
 from secateur.graph.cut import cut_
 from secateur.graph.record import tensors_in
 
@@ -111,17 +111,22 @@ def _example(model: nn.Module, plan: PruningPlan, dtype: torch.dtype | None) -> 
 
 def _pair(model: nn.Module, plan: PruningPlan, trial: Trial) -> tuple[nn.Module, nn.Module]:
     """The masked and the shrunk network, filled with the same numbers."""
-    # Parameters will be overwritten, or cut: neither needs a copy, unless the cut rescales them in place.
-    blank = {id(p): _blank(p, trial.dtype) for p in model.parameters() if type(p) is nn.Parameter}
-    masked = twin(model, blank).eval()
+    # Values of parameters are not copied: here they are overwritten, there those that stay are picked out.
+    blank = {id(p): _blank(p, trial.dtype) for p in _plain(model)}
+    masked = copied(model, blank).eval()
     if trial.dtype is torch.float32:
         masked.float()
     strengthen_(masked, positive=trial.positive, double=trial.dtype is torch.float64)
-    cut = plan.graph.dim_keeps(plan.kept).keys() - {one.tensor for one in plan.graph.rescalings}
-    shared = {id(p): nn.Parameter(p.detach(), p.requires_grad) for n, p in masked.named_parameters() if n in cut}
-    shrunk = twin(masked, shared)
+    shrunk = copied(masked, {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in _plain(masked)})
     cut_(shrunk, plan.graph, plan.kept)
-    return silence_(masked, plan), shrunk
+    theirs = {p.data_ptr() for p in masked.parameters()}
+    for p in shrunk.parameters():
+        p.data = p.data.clone() if p.data_ptr() in theirs else p.data
+    return silence_(masked, plan, plan.masks()), shrunk
+
+
+def _plain(model: nn.Module) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if type(p) is nn.Parameter]
 
 
 def _blank(parameter: nn.Parameter, dtype: torch.dtype | None) -> nn.Parameter:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.core.groups import Attribute, Axis, ChannelGraph, Group
 from secateur.core.rng import generator
-from secateur.core.twin import twin
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
 from secateur.graph.record import Call, Ref, record
@@ -154,7 +154,7 @@ def find_fault(
 ) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
     recording = walk.recording
-    trial = twin(model)
+    trial = copied(model)
     cut_(trial, graph, kept)
     seen = record(trial, example)
     numbers, calls = _essential(recording.calls)

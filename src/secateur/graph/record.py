@@ -16,10 +16,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
-from secateur.core.twin import twin
 from secateur.graph.weightless import OnlyShapes
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
@@ -229,7 +229,7 @@ def private_copy(model: nn.Module) -> nn.Module:
         TraceError: the model cannot be copied.
     """
     try:
-        return twin(model).eval()
+        return copied(model).eval()
     except (RuntimeError, TypeError) as error:
         raise TraceError(
             f"the model cannot be copied ({error}). Secateur works on copies; remove what cannot be copied, "

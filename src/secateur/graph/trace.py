@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
-from secateur.core.twin import twin
 from secateur.graph.probe import settle
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
@@ -78,7 +78,7 @@ def _without_numbers(
         pristine, inputs = weightless(model, example)
     except TypeError:
         return None
-    recording = record(twin(pristine), inputs)
+    recording = record(copied(pristine), inputs)
     right = recording.failure is None and [x.shape for x in recording.outputs] == answers
     return (pristine, inputs, recording) if right else None
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
-from secateur.core.twin import twin
 
 
 def weightless(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
@@ -27,7 +27,7 @@ def weightless(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
     hollow = {id(t): _hollow(t) for t in tensors}
     if len({_home(t) for t in tensors}) < len(tensors):
         raise TypeError("tensors of the model are views of others.")
-    return twin(model, hollow).eval(), example.map(_hollow)
+    return copied(model, hollow).eval(), example.map(_hollow)
 
 
 def _hollow(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A twin is what `copy.deepcopy` makes."""
+"""A copy is what `copy.deepcopy` makes."""
 
 import copy
 import pickle
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from secateur.core.twin import twin
+from secateur.core.copying import copied
 
 
 class Own(nn.Module):
@@ -89,9 +89,9 @@ def shape_of(value, seen):
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-def test_a_twin_is_a_deep_copy(make):
+def test_it_is_a_deep_copy(make):
     model = make()
-    mine, theirs = twin(model), copy.deepcopy(model)
+    mine, theirs = copied(model), copy.deepcopy(model)
     assert shape_of(mine, {}) == shape_of(theirs, {})
     assert not _mutable(mine) & _mutable(model)
 
@@ -110,9 +110,9 @@ def _mutable(model):
     return found
 
 
-def test_hooks_of_a_twin_are_its_own():
+def test_hooks_of_a_copy_are_its_own():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    other = twin(model)
+    other = copied(model)
     other[0].register_forward_hook(lambda *_: None)
     assert len(other[0]._forward_hooks) == 1 and not model[0]._forward_hooks and not other[1]._forward_hooks
 
@@ -121,7 +121,7 @@ def test_tensors_in_the_place_of_others():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
     new = nn.Parameter(torch.zeros(5))
-    other = twin(model, {id(model[0].weight): new})
+    other = copied(model, {id(model[0].weight): new})
     assert other[0].weight is new and other[1].weight is new
     assert torch.equal(other[0].bias, model[0].bias) and other[0].bias is not model[0].bias
 
@@ -130,12 +130,12 @@ def test_what_cannot_be_copied_says_so():
     model = nn.Linear(2, 2)
     model.kept = model.weight * 2
     with pytest.raises(RuntimeError, match="deepcopy"):
-        twin(model)
+        copied(model)
 
 
-def test_a_twin_works_and_can_be_pickled():
+def test_a_copy_works_and_can_be_pickled():
     model = nn.Transformer(8, 2, 1, 1, 8, batch_first=True).eval()
     x = torch.randn(1, 3, 8)
-    other = pickle.loads(pickle.dumps(twin(model)))
+    other = pickle.loads(pickle.dumps(copied(model)))
     assert torch.equal(other(x, x), model(x, x))
-    assert parametrize.is_parametrized(twin(MODELS["parametrised"]()))
+    assert parametrize.is_parametrized(copied(MODELS["parametrised"]()))

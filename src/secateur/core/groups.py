@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -278,6 +278,28 @@ class ChannelGraph:
     def full(self) -> dict[str, int]:
         """The width of every group before any cut."""
         return {name: g.units for name, g in self.groups.items()}
+
+    def draw(self, form: Literal["text", "svg"] = "text", *, every: bool = False) -> str:
+        """A picture of what moves together, to be read downwards in order of execution.
+
+        A band is a group: wherever it runs, a unit that is cut is cut. A weight is a box that takes the units of the
+        bands above it and gives those of the band below it, so a band that passes by is a residual stream, and one into
+        which another weight flows is a sum. What else is cut along (scales, biases, statistics) stands beside the band.
+        Pinned groups are grey, with the reason.
+
+        Args:
+            form: "text" for a terminal, or "svg" for a page: `Path("groups.svg").write_text(graph.draw("svg"))`.
+            every: draw every row of a long picture; by default equal neighbours are drawn once and counted.
+
+        Returns:
+            The drawing, as text.
+
+        Raises:
+            UnknownNameError: there is no such form.
+        """
+        from secateur.core.picture import draw  # noqa: PLC0415  the picture is drawn of graphs, so it comes after them
+
+        return draw(self, form, every=every)
 
     def widths(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
         """The width of every group under `kept` (group name to boolean units); a group not named keeps all."""

@@ -60,6 +60,25 @@ class LiveSite:
     size: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """A number that follows the length of a dim, to a power; rescaled weights make up for it."""
+
+    labels: Tensor
+    power: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescaled:
+    """Entries of a parameter along a dim that are scaled by a power of how the length of another dim changes."""
+
+    tensor: str
+    dim: int
+    entries: Tensor
+    labels: Tensor
+    power: float
+
+
 @dataclass(slots=True)
 class Atoms:
     """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays.

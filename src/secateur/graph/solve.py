@@ -16,6 +16,7 @@ from secateur.core.groups import (
     Group,
     LiveCall,
     Op,
+    Rescaling,
     Role,
     Slot,
     TensorAxes,
@@ -124,7 +125,7 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         ops=tuple(ops),
         attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
         live=_live_calls(walk, solution),
-        rescalings=(),
+        rescalings=_rescalings(walk, solution),
         fingerprint=fingerprint(model),
         unknown=dict(walk.unknown),
         inputs=inputs,
@@ -172,6 +173,15 @@ def _live_calls(walk: Propagation, solution: Solution) -> tuple[LiveCall, ...]:
         if members:
             calls.append(LiveCall(site.module, *site.function, site.dim, site.size, members))
     return tuple(sorted(calls, key=lambda c: (c.key, c.dim, c.size)))
+
+
+def _rescalings(walk: Propagation, solution: Solution) -> tuple[Rescaling, ...]:
+    found = []
+    for one in walk.rescaled:
+        axis = solution.axis(one.labels, len(one.labels))
+        if axis is not None and axis.terms:
+            found.append(Rescaling(one.tensor, one.dim, one.entries, axis, one.power))
+    return tuple(found)
 
 
 def hash_of(text: str) -> int:

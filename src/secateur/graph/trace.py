@@ -11,9 +11,9 @@ from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
-from secateur.graph.probe import settle
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
+from secateur.graph.settle import settle
 from secateur.graph.weightless import weightless
 
 

@@ -107,29 +107,35 @@ def edge_pad(site: Site) -> list[State]:
 
 @rule("aten::slice")
 def slice_(site: Site) -> list[State]:
-    """A slice that looks like one of several equal chunks couples the chunks; any other names entries by position."""
+    """Some entries in a row; or every n-th one, as rotary embeddings take.
+
+    A slice that looks like one of several equal chunks couples the chunks, so that they stay equal.
+    """
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    size, out = site.shape("self")[dim], site.output_shapes[0][dim]
+    size, out, step = site.shape("self")[dim], site.output_shapes[0][dim], int(site.literal("step", 1))
     labels = state.labels[dim]
     if labels is None or out == size:
         return move(site)
     start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
-    if int(site.literal("step", 1)) == 1 and out and size % out == 0 and start % out == 0:
-        couple(site, labels, size // out)
+    if step > 1:
+        if size % step or start >= step or out * step != size:
+            return _literal(site, (dim,))
+        couple(site, labels.view(-1, step).t().reshape(-1), step)
         return move(site)
-    return _literal(site, (dim,))
+    if out and size % out == 0 and start % out == 0:
+        couple(site, labels, size // out)
+    site.follow("start", dim, labels[:start])
+    return move(site)
 
 
 @rule("aten::split", "aten::split_with_sizes", "aten::chunk", "aten::unsafe_split", "aten::unsafe_split_with_sizes")
 def split(site: Site) -> list[State]:
-    """Equal pieces lose the same positions, so that they stay equal; unequal sizes are literals."""
+    """Equal pieces lose the same positions, so that they stay equal; of unequal ones the sizes must follow."""
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    sizes = {s[dim] for s in site.output_shapes}
-    if len(sizes) > 1:
-        return _literal(site, (dim,))
-    couple(site, state.labels[dim], len(site.output_shapes))
+    if len({s[dim] for s in site.output_shapes}) == 1:
+        couple(site, state.labels[dim], len(site.output_shapes))
     return move(site)
 
 

@@ -71,13 +71,20 @@ def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
     return kept
 
 
-def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
-    """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance."""
-    kept, met = {}, Counter[int]()
-    for name, group in graph.cuttable.items():
-        choices = max(group.units - _least(group), 1)
-        kept[name] = _some(group, max(group.units - 1 - met[group.units] % choices, 1))
-        met[group.units] += 1
+def _unequal_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
+    """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance.
+
+    Every other group stays (almost) whole while its neighbours lose (almost) all, and what goes is at one end, so that
+    positions shift: which groups, and which end, is for `turn` (0 or 1) to say.
+    """
+    kept, met = {}, Counter[tuple[int, bool]]()
+    for number, (name, group) in enumerate(graph.cuttable.items()):
+        narrow = number % 2 == turn
+        nth, least = met[group.units, narrow] % max(group.units - _least(group), 1), _least(group)
+        met[group.units, narrow] += 1
+        units = torch.arange(group.units)
+        count = min(least + nth, group.units) if narrow else group.units - nth
+        kept[name] = units >= group.units - count if turn == 0 else units < count
     return kept
 
 
@@ -94,8 +101,11 @@ def _some(group: Group, count: int) -> Tensor:
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
     """What is earliest in all of the trials, from every trial that fails there."""
-    trials = (trial_widths(graph), _unequal_widths(graph))
+    trials = (trial_widths(graph), _unequal_widths(graph, 0))
     found = [f for kept in trials if (f := find_fault(scene, solution, graph, kept)) is not None]
+    if not found:  # a last look before the graph is believed
+        last = find_fault(scene, solution, graph, _unequal_widths(graph, 1))
+        found = [] if last is None else [last]
     first = min((f.number for f in found), default=0)
     return [f for f in found if f.number == first]
 

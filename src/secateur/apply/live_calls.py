@@ -89,6 +89,11 @@ def make_live_(module: nn.Module, calls: LiveCalls) -> None:
     kind = type(module)
     module.__class__ = type(f"Live{kind.__name__}", (LiveForward, kind), {})
     module.live_calls = calls  # type: ignore[assignment]  # a plain attribute beside tensors and modules
+    module.register_forward_hook(_no_shortcut)
+
+
+def _no_shortcut(*_: object) -> None:
+    """Does nothing, as a hook: PyTorch's transformer layers then call their parts, instead of a fused operator."""
 
 
 def live_calls_of(module: nn.Module) -> LiveCalls:
@@ -102,3 +107,6 @@ def unmake_live_(modules: Iterable[nn.Module]) -> None:
         if isinstance(module, LiveForward):
             module.__class__ = type(module).__bases__[1]
             del module.live_calls
+            hooks = module._forward_hooks  # noqa: SLF001  its handle would not survive a copy
+            for key in [key for key, hook in hooks.items() if hook is _no_shortcut]:
+                del hooks[key]

@@ -25,7 +25,7 @@ _PASS = frozenset(
     }
 )  # fmt: skip
 #: Operators that put entries elsewhere and change none.
-_MOVE = frozenset(
+MOVING = frozenset(
     {
         "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
         "aten::expand", "aten::repeat", "aten::squeeze", "aten::unsqueeze", "aten::select", "aten::slice",
@@ -87,7 +87,7 @@ class _Search:
             return self.summed if len(call.refs()) == 2 else None
         ways: list[tuple[Container[str], _Step]] = [
             (_PASS, self.through),
-            (_MOVE, self.moved),
+            (MOVING, self.moved),
             (_PRODUCTS, self.product),
             (_NORMS, self.normed),
             (("aten::convolution",), self.convolved),
@@ -180,7 +180,7 @@ class _Search:
 
     def _reads(self, number: int, ref: Ref, entries: Tensor) -> bool:
         call = self.recording.calls[number]
-        if call.name not in _MOVE:
+        if call.name not in MOVING:
             return True
         for out in (x for x in call.outputs if isinstance(x, Ref)):
             sources, ids = _moved(call, out)

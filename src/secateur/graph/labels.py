@@ -93,6 +93,7 @@ class Atoms:
         live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
         kinds: atoms of which it is known what their units are.
+        least: atoms of a dim of which more than one entry must stay, and how many.
         heads: whether whole heads are cut where a dim is viewed as heads x positions, not positions in all heads.
     """
 
@@ -103,6 +104,7 @@ class Atoms:
     live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
     kinds: list[tuple[Tensor, Kind]] = field(default_factory=list)
+    least: list[tuple[Tensor, int]] = field(default_factory=list)
     heads: bool = False
 
     def new(self, size: int) -> Tensor:

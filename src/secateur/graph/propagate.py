@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn.utils import parametrize
 
+from secateur.graph.homogeneous import MOVING
 from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
 from secateur.graph.rules.base import RULES, Booking, Position, Rule, Site
@@ -75,10 +76,23 @@ def propagate(
     for name, why in _opaque(model):
         for labels in owned[name]:
             atoms.pin(labels, why)
-    for name in set(owned) - set(walk.first_use):
-        for labels in owned[name]:
-            atoms.pin(labels, "is not used in the traced forward pass")
+    _pin_unread(walk, [walk] if training is None else [walk, side])
     return walk
+
+
+def _pin_unread(walk: Propagation, walks: list[Propagation]) -> None:
+    """Pin what the pass has not used: whole tensors, and entries that were sliced off before anyone read them.
+
+    A table of positions is longer than the example's sequence; the rest of it waits for longer ones.
+    """
+    root = walk.atoms.components()
+    read = torch.zeros(walk.atoms.count, dtype=torch.bool)
+    for one in walks:
+        for call, tensors in zip(one.recording.calls, one.read, strict=True):
+            for labels in (v for by_dim in tensors for v in by_dim if v is not None and call.name not in MOVING):
+                read[root[labels]] = True
+    for labels in (v for own in walk.owned.values() for v in own if v is not None):
+        walk.atoms.pin(labels[~read[root[labels]]], "is not used in the traced forward pass")
 
 
 def unused(model: nn.Module, recording: Recording) -> bool:

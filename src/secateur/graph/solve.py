@@ -85,6 +85,7 @@ def solve(walk: Propagation) -> Solution:
     for atom, why in reasons.items():
         signature[atom] += salt[why]  # pinned units never share a group with units that may go
     parts, live, kinds = atoms.role_of(), _live(walk, root), atoms.kind_of(root)
+    least = {atom: n for labels, n in atoms.least for atom in root[labels[labels > 0]].unique().tolist()}
     groups: dict[str, Group] = {}
     group_of = torch.full((atoms.count,), -1)
     unit_of = torch.full((atoms.count,), -1)
@@ -95,7 +96,16 @@ def solve(walk: Propagation) -> Solution:
         slots = table.slots(units, parts, atoms.count)
         name = _name(slots, groups)
         kind = kinds.get(int(units[0])) or _kind(walk, slots)
-        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "", kind=kind)
+        first = int(units[0])
+        groups[name] = Group(
+            name,
+            len(units),
+            slots,
+            minimum=min(least.get(first, 1), len(units)),
+            exact=first not in live,
+            pinned=pinned or "",
+            kind=kind,
+        )
         numbers = torch.full((atoms.count,), -1)
         numbers[units] = torch.arange(len(units))
         mine = numbers[root] >= 0

@@ -36,10 +36,8 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
             at, new = found
             old = labels[out][at]
             if old is not None:
-                # An entry can follow one dim only: the longer one (a filter's inputs, not the sides of its kernel), or
-                # the outer one, where that is heads and heads are wanted.
-                outer = site.atoms.heads or len(old.unique()) >= len(new.unique())
-                kept, lost = (old, new) if outer else (new, old)
+                # An entry can follow one dim only: the longer one (a filter's inputs, not the sides of its kernel).
+                kept, lost = (old, new) if len(old.unique()) >= len(new.unique()) else (new, old)
                 site.pin(lost, "is merged with another dim that may be cut")
                 labels[out][at] = kept
                 silent[out][at] = silent[out][at] if kept is old else state.silent[dim]

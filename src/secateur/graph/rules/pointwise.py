@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -26,8 +28,8 @@ _SHIFTING = ("aten::add", "aten::sub", "aten::rsub")
 def pointwise(site: Site) -> list[State]:
     """Any elementwise operator with any number of tensors, broadcast as usual.
 
-    Whether dead units stay exactly zero (relu: yes, sigmoid: no, product with anything: yes) is found out by running
-    the very operator on zeros, so that no table of functions has to be kept.
+    Whether dead units stay exactly zero (relu: yes, sigmoid: no, product with anything: yes), or give no number at all
+    (logarithm), is found out by running the very operator on zeros, so that no table of functions has to be kept.
     """
     shape = site.output_shapes[0]
     refs = site.call.refs()
@@ -39,7 +41,10 @@ def pointwise(site: Site) -> list[State]:
         own = [(s, at) if at >= 0 and r.shape[at] == shape[d] else None for (s, at), r in zip(meets, refs, strict=True)]
         labels.append(_align(site, [x for x in own if x is not None], shape[d]))
         zero = tuple(x is not None and x[0].silent[x[1]] and x[0].labels[x[1]] is not None for x in own)
-        silent.append(labels[-1] is not None and any(zero) and _keeps_zero(site, zero))
+        becomes = _of_zero(site, zero) if labels[-1] is not None and any(zero) else _Dead()
+        if becomes.breaks:
+            site.pin(labels[-1], "is infinite or undefined at the zeros of dead units")
+        silent.append(becomes.zero)
     return [State(tuple(labels), tuple(silent), static) for _ in site.output_shapes]
 
 
@@ -60,26 +65,46 @@ def _align(site: Site, own: list[tuple[State, int]], size: int) -> Tensor | None
     return result
 
 
-def _keeps_zero(site: Site, zero: tuple[bool, ...]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Dead:
+    """What an operator makes of the zeros of dead units.
+
+    Attributes:
+        zero: zeros again, whatever the other operands hold.
+        breaks: infinity or nothing defined, as a quotient or a logarithm does, though not of other numbers.
+    """
+
+    zero: bool = False
+    breaks: bool = False
+
+
+def _of_zero(site: Site, zero: tuple[bool, ...]) -> _Dead:
     literals = {k: v for k, v in site.call.bound.items() if not _holds_ref(v)}
     try:
         return _probe(site.call.func, tuple(site.call.bound), zero, _freeze(literals))
     except (RuntimeError, TypeError, ValueError, IndexError):
-        return False  # the operator does not run on plain vectors: claim nothing
+        return _Dead()  # the operator does not run on plain vectors: claim nothing
 
 
 @cache
-def _probe(func: OpOverload, names: tuple[str, ...], zero: tuple[bool, ...], literals: Any) -> bool:
-    """Run `func` with zeros for the tensors marked in `zero` and two random draws for the others: is all zero?"""
+def _probe(func: OpOverload, names: tuple[str, ...], zero: tuple[bool, ...], literals: Any) -> _Dead:
+    """Run `func` with zeros for the tensors marked in `zero` and two random draws for the others."""
     rng, thawed = generator(0), dict(literals)
-    for _ in range(2):
-        flags = iter(zero)
-        arguments = {n: thawed[n] if n in thawed else _sample(next(flags), rng) for n in names}
-        result = func(**arguments)
-        first = result[0] if isinstance(result, tuple | list) else result
-        if bool((first != 0).any()):
-            return False
-    return True
+
+    def run(flags: Iterable[bool], *, positive: bool = False) -> Tensor:
+        each = iter(flags)
+        samples = {n: _sample(next(each), rng) for n in names if n not in thawed}
+        result = func(**thawed, **({n: x.abs() for n, x in samples.items()} if positive else samples))
+        first: Tensor = result[0] if isinstance(result, tuple | list) else result
+        return first
+
+    none = [False] * len(zero)
+    breaks = not _finite(run(zero, positive=True)) and _finite(run(none, positive=True))
+    return _Dead(not any(bool((run(zero) != 0).any()) for _ in range(2)), breaks)
+
+
+def _finite(x: Tensor) -> bool:
+    return bool(torch.isfinite(x).all())
 
 
 def _sample(zero: bool, rng: torch.Generator) -> Tensor:

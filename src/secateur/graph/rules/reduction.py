@@ -65,7 +65,19 @@ def statistic(site: Site) -> list[State]:
     """Reductions that give zero for zeros, and ask how many entries there are, or whether one of them is zero."""
     name = site.call.name.removeprefix("aten::")
     functions = ("mean", "rms_norm") if name == "mean" else (name,)
+    if name in ("var", "std", "var_mean", "std_mean"):
+        _needs_several(site)
     return along(site, site.literal("dim"), zero=True, functions=functions)
+
+
+def _needs_several(site: Site) -> None:
+    """A variance over one dim divides by one entry less than there are, or by as many less as it is told."""
+    state, dims = site.state("self"), site.literal("dim")
+    less = site.literal("correction", int(bool(site.literal("unbiased", True))))
+    if state is not None and isinstance(dims, list) and len(dims) == 1 and less > 0:
+        labels = state.labels[dims[0]]
+        if labels is not None:
+            site.atoms.least.append((labels, int(less) + 1))
 
 
 @rule("aten::max", "aten::min")

@@ -1,0 +1,160 @@
+"""Small modules that were once cut wrongly: found by random networks and by hand, each reduced to what matters."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from secateur.apply.masking import mask, unmask_
+from secateur.apply.shrinking import shrink
+from secateur.apply.verify import difference, outputs, strengthen_, verify
+from secateur.core.example import Example
+from secateur.graph.trace import trace
+from secateur.testing.system import check_clean, check_cost, check_dead_units, random_plan
+
+
+class Net(nn.Module):
+    """A forward function with layers."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            if isinstance(part, torch.Tensor) and not isinstance(part, nn.Parameter):
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def floats(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def traced(function, *shape, heads=False, **parts):
+    model = strengthen_(Net(function, **parts)).eval()
+    return model, trace(model, floats(*shape), heads=heads)
+
+
+def sound(model, graph, *shape):
+    example = Example.of(floats(*shape))
+    for seed in range(5):
+        plan = random_plan(graph, seed)
+        verify(model, plan)
+        assert difference(outputs(mask(model, plan), example), outputs(shrink(model, plan), example)) < 1e-9
+        check_dead_units(model, plan, [example])
+        check_cost(model, plan, example)
+
+
+def test_chunks_with_a_remainder():
+    """Seven in two are four and three; five in two are three and two, by chance what a cut of one and one leaves."""
+
+    def run(m, x):
+        a, b = m.a(x).chunk(2, -1)
+        return m.b(a.relu()) + m.c(b)
+
+    model, graph = traced(run, 2, 4, a=nn.Linear(4, 7), b=nn.Linear(4, 3), c=nn.Linear(3, 3))
+    assert "splits with a remainder" in graph.groups["a"].pinned
+    sound(model, graph, 2, 4)
+
+
+@pytest.mark.parametrize("k", range(1, 12))
+def test_a_position_that_no_trial_happened_to_shift(k):
+    """Trials that only cut behind the position would believe it."""
+    model, graph = traced(
+        lambda m, x: m.b(torch.cat([m.a(x)[..., k:], m.a(x)[..., :k]], -1).relu()),
+        2,
+        4,
+        a=nn.Linear(4, 12),
+        b=nn.Linear(12, 3),
+    )
+    assert k == 6 or graph.groups["a"].pinned
+    sound(model, graph, 2, 4)
+
+
+def test_two_counts_that_every_trial_halved():
+    """One integer is the number of heads of queries and of values, which lead different lives."""
+
+    def run(m, x):
+        q, v = m.q(x).view(len(x), m.heads, 4), m.v(x).view(len(x), m.heads, 5)
+        return m.b(q.flatten(1)) + m.c(v.flatten(1))
+
+    model = Net(run, q=nn.Linear(4, 8), v=nn.Linear(4, 10), b=nn.Linear(8, 3), c=nn.Linear(10, 3))
+    model.heads = 2
+    model = strengthen_(model).eval()
+    sound(model, trace(model, floats(2, 4), heads=True), 2, 4)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m, h: h / m.t,
+        lambda m, h: h.square().log(),
+        lambda m, h: h * m.t.abs().rsqrt(),
+        lambda m, h: F.linear(h, m.w / m.w.norm(dim=1, keepdim=True)) / m.t,
+    ],
+)
+def test_what_is_no_number_at_the_zeros_of_dead_units(use):
+    """The masked network would give NaN, and could neither be trained nor compared."""
+    model, graph = traced(
+        lambda m, x: m.b(use(m, m.a(x))),
+        2,
+        4,
+        a=nn.Linear(4, 6),
+        t=nn.Parameter(torch.ones(6)),
+        w=nn.Parameter(torch.ones(6, 6)),
+        b=nn.Linear(6, 3),
+    )
+    assert "infinite or undefined at the zeros" in "".join(g.pinned for g in graph.groups.values())
+    sound(model, graph, 2, 4)
+
+
+def test_weights_normalised_by_hand():
+    def run(m, x):
+        return m.b(F.linear(m.a(x), m.g * m.w / m.w.norm(dim=1, keepdim=True)))
+
+    parts = {"g": nn.Parameter(torch.ones(5, 1)), "w": nn.Parameter(torch.ones(5, 6))}
+    model, graph = traced(run, 2, 4, a=nn.Linear(4, 6), b=nn.Linear(5, 3), **parts)
+    assert set(graph.cuttable) == {"a"}
+    sound(model, graph, 2, 4)
+
+
+@pytest.mark.parametrize("spread", [lambda h: h.std(-1, keepdim=True), lambda h: torch.var(h, 1, keepdim=True)])
+def test_the_spread_of_one_unit_is_no_number(spread):
+    model, graph = traced(lambda m, x: m.b(m.a(x) / (spread(m.a(x)) + 1)), 2, 4, a=nn.Linear(4, 6), b=nn.Linear(6, 3))
+    assert graph.cuttable["a"].minimum == 2
+    sound(model, graph, 2, 4)
+
+
+def test_the_rest_of_a_table_waits_for_longer_sequences():
+    """Positions that the example does not reach are not units that nobody needs."""
+    model, graph = traced(
+        lambda m, x: m.b((m.a(x) + m.table[: x.shape[1]]).relu() * m.mask[: x.shape[1], :1]),
+        2,
+        5,
+        4,
+        a=nn.Linear(4, 6),
+        table=nn.Parameter(torch.ones(9, 6)),
+        mask=torch.ones(9, 9, dtype=torch.float64),
+        b=nn.Linear(6, 3),
+    )
+    assert set(graph.cuttable) == {"a"}
+    small = shrink(model, random_plan(graph))
+    assert small.table.shape[0] == 9 and small.mask.shape == (9, 9)
+    assert small(floats(2, 9, 4)).shape == (2, 9, 3)
+    sound(model, graph, 2, 5, 4)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_fused_transformer_layers_of_masked_networks(before):
+    """PyTorch's own layer computes its norms in one fused operator in eval mode, past what leaves dead units out."""
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, norm_first=before, dropout=0.0)
+    model = strengthen_(nn.Sequential(nn.Linear(4, 8), layer, nn.Linear(8, 3))).eval()
+    graph = trace(model, floats(2, 5, 4))
+    assert "1.linear1" in graph.cuttable
+    sound(model, graph, 2, 5, 4)
+    plan = random_plan(graph, 1)
+    check_clean(model, plan, Example.of(floats(2, 5, 4)))
+    assert not any(m._forward_hooks for m in unmask_(mask(model, plan)).modules())

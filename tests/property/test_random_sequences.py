@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +15,7 @@ from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs, strengthen_, verify
 from secateur.core.example import Example
 from secateur.core.rng import generator
+from secateur.graph.cost import cost
 from secateur.graph.trace import trace
 from secateur.testing.system import check_cost, check_dead_units, random_plan
 
@@ -98,7 +99,7 @@ def any_norm(c, dice):
 class Attention(nn.Module):
     """Attention in every way that it is written."""
 
-    def __init__(self, c, dice, norm=None):
+    def __init__(self, c, dice):  # noqa: C901  one branch for each way
         super().__init__()
         self.heads = dice(2, 1, 4)
         self.groups = self.heads
@@ -246,7 +247,7 @@ class Attention(nn.Module):
             mixed = mixed.reshape(b, n, -1)
         return self.proj(mixed)
 
-    def mixed(self, q, k, v, n):
+    def mixed(self, q, k, v, n):  # noqa: C901  one branch for each way
         if self.scaling == "attribute":
             q = q * self.scale
         elif self.scaling == "both":
@@ -476,7 +477,7 @@ def shares(c, dice):
             lambda m, x: F.normalize(x, dim=-1),
             lambda m, x: x / (1 + x.norm(dim=-1, keepdim=True)),
             lambda m, x: x * (x.mean(1, keepdim=True)).softmax(-1),
-            lambda m, x: x * F.cosine_similarity(x, x.flip(1), dim=-1)[..., None],
+            lambda m, x: x * (x * x.flip(1)).sum(-1, keepdim=True) / (1 + x.norm(dim=-1, keepdim=True)),
             lambda m, x: x * (x @ m.w).sigmoid().unsqueeze(-1),
             lambda m, x: x * torch.einsum("bnc,c->bn", x, m.w)[..., None],
             lambda m, x: torch.einsum("bnc,cd->bnd", x, m.square),
@@ -605,6 +606,7 @@ def wide(plan):
     return replace(plan, kept={n: torch.ones_like(k) if n in single else k for n, k in plan.kept.items()})
 
 
+@settings(max_examples=max(settings.default.max_examples // 3, 1))
 @given(network=NETWORKS, seed=st.integers(0, 2**16), heads=st.booleans())
 def test_masked_is_shrunk(network, seed, heads):
     model = strengthen_(network).eval()
@@ -617,3 +619,18 @@ def test_masked_is_shrunk(network, seed, heads):
         assert difference(outputs(masked, Example.of(batch)), outputs(shrunk, Example.of(batch))) < 1e-8
     check_cost(model, wide(plan), Example.of(x))
     check_dead_units(model, plan, [Example.of(x)])
+
+
+def test_most_networks_can_be_cut():
+    """The grammar is not wasted on networks that are pinned altogether: half of the parameters can go on average."""
+    shares = []
+
+    @settings(max_examples=30, derandomize=True, database=None)
+    @given(network=NETWORKS)
+    def look(network):
+        graph = trace(strengthen_(network).eval(), network.example())
+        least = {name: group.minimum for name, group in graph.cuttable.items()}
+        shares.append(1 - cost(graph, least).params / cost(graph).params)
+
+    look()
+    assert sum(shares) / len(shares) > 0.4, f"{sum(shares) / len(shares):.2f} of the parameters can go"

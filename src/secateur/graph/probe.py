@@ -90,7 +90,7 @@ def _unequal_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
 
 def _least(group: Group) -> int:
     """Two if that leaves a choice: with dims of one entry, PyTorch may take other operators to the same end."""
-    return max(2 if group.units > 3 else 1, group.minimum)
+    return max(2 if group.units > 2 else 1, group.minimum)
 
 
 def _some(group: Group, count: int) -> Tensor:

@@ -70,8 +70,10 @@ def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
 
 
 def _widths(plan: PruningPlan) -> tuple[Width, ...]:
-    """Every group of units; for plans of single weights, every weight tensor."""
+    """Every group of units; for plans of single weights every weight tensor, for whole modules every module."""
+    if plan.granularity.modular:
+        return tuple(Width(m, 1, int(m not in plan.removed)) for b in plan.blocks for m in b.modules)
     if not plan.is_structured:
         return tuple(Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks)
-    after = plan.graph.widths(plan.kept)
+    after = plan.graph.widths(plan.channels)
     return tuple(Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values())

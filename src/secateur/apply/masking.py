@@ -159,7 +159,7 @@ def _swap_norms_(model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor
     paths = list(model.named_modules(remove_duplicate=False))
     for name in plan.graph.live_norms:
         live, norm = every[f"{name}.weight"], model.get_submodule(name)
-        if live is not None:
+        if live is not None and bool(live.any()):  # a norm all of which is dead gives zero as it is
             twin = live_norm(norm, live)
             for path in (path for path, module in paths if module is norm):
                 owner, _, leaf = path.rpartition(".")

@@ -73,7 +73,7 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
         mask_(masked, plan)
         wanted = _numbers(masked, example)
         if wanted is not None:
-            cut_(shrunk, plan.graph, plan.kept)
+            cut_(shrunk, plan.graph, plan.channels, plan.removed)
             return _checked(wanted, masked, shrunk, example, trial, plan)
     raise VerificationError(
         "the masked network gives no finite numbers on random weights, of either sign, in float64 or in its own types, "

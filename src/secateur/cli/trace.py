@@ -38,6 +38,8 @@ def trace(
         f"{len(graph.cuttable)} groups with {total.units:,} units can be cut, {len(pinned)} are pinned. "
         f"{total.params:,} parameters, {total.macs:,} multiply-accumulates on the example inputs."
     )
+    if graph.blocks:
+        console.print(f"{len(graph.blocks)} residual blocks can go as a whole: {', '.join(graph.blocks)}.")
     for name, times in graph.unknown.items():
         console.print(f"[yellow]no rule for operator {name}[/] (met {times} times): what it touches is pinned.")
 

@@ -62,6 +62,22 @@ class PruningPlan:
         """Everything that the plan could have cut."""
         return self.granularity.blocks(self.graph)
 
+    @property
+    def channels(self) -> dict[str, Tensor]:
+        """What shrinking narrows: group name to boolean `(units,)`, True = stays."""
+        return dict(self.kept) if self.is_structured and not self.granularity.modular else {}
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The modules that shrinking takes out as a whole."""
+        kept = [(b, self.kept[b.name].tolist()) for b in self.blocks if b.modules and b.name in self.kept]
+        return tuple(m for b, stays in kept for m, stay in zip(b.modules, stays, strict=True) if not stay)
+
+    @property
+    def left(self) -> ChannelGraph:
+        """The graph without the modules that the plan takes out; groups still have their full width."""
+        return self.graph.without(self.removed)
+
     def width(self, block: str) -> int:
         """How many units of `block` stay."""
         if block in self.kept:
@@ -78,9 +94,10 @@ class PruningPlan:
         found = self._block(block)
         wanted = torch.tensor(sorted(set(units)), dtype=torch.long)
         low, high = (int(wanted.min()), int(wanted.max())) if len(wanted) else (0, 0)
-        if not len(wanted) or low < 0 or high >= found.units:
+        if len(wanted) < found.minimum or low < 0 or high >= found.units:
             raise IncompatibleError(
-                f"{block!r} has units 0 to {found.units - 1}, got {list(units)!r}. Name at least one existing unit."
+                f"{block!r} has units 0 to {found.units - 1}, got {list(units)!r}. "
+                f"Name existing units, {found.minimum} at least."
             )
         keep = torch.zeros(found.units, dtype=torch.bool)
         keep[wanted] = True
@@ -116,10 +133,21 @@ class PruningPlan:
                     f"the later plan sees {keep.numel()} units in {name!r}, this plan leaves {int(live.sum())}. "
                     "Make the later plan from the shrunk network."
                 )
+            self._check_same_modules(name, before, later)
             after = torch.zeros_like(before)
             after[live] = keep
             kept[name] = after & before
         return replace(self, kept=kept, provenance=later.provenance)
+
+    def _check_same_modules(self, name: str, before: Tensor, later: PruningPlan) -> None:
+        """A later plan of whole modules must speak of those that are left, and not of as many others."""
+        modules = self._block(name).modules
+        left = tuple(m for m, stays in zip(modules, before.tolist(), strict=False) if stays)
+        if left != later._block(name).modules:
+            raise IncompatibleError(
+                f"the later plan sees other modules in {name!r} than this plan leaves ({', '.join(left)}). "
+                "Apply them one after another."
+            )
 
     def check_fits(self, model: nn.Module) -> None:
         """Make sure that `model` has the structure that the plan was made for.

@@ -1,8 +1,8 @@
-"""The one function that makes tensors smaller."""
+"""The one function that makes networks smaller."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from secateur.core.groups import Attribute, ChannelGraph
 _LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
-def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> None:
-    """Remove from every tensor of `model` the entries of units that are not kept, and refresh its integers.
+def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], removed: Sequence[str] = ()) -> None:
+    """Remove from every tensor of `model` the entries of units that are not kept, refresh its integers, drop modules.
 
     Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
 
@@ -22,6 +22,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
         model: changed in place.
         graph: where the units live.
         kept: group name to boolean `(units,)`; groups not named keep all.
+        removed: modules that an identity takes the place of.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     with torch.no_grad():
@@ -35,6 +36,17 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
             else:
                 tensor.data = _select(tensor.data, index)
     refresh_(model, graph.attributes, graph.widths(kept))
+    remove_(model, removed)
+
+
+def remove_(model: nn.Module, names: Iterable[str]) -> None:
+    """Put an identity in the place of modules, under every name that they have; all other paths stay as they are."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for module in [modules[name] for name in names]:
+        identity = nn.Identity().train(module.training)
+        for path in [path for path, other in modules.items() if other is module]:
+            owner, _, leaf = path.rpartition(".")
+            setattr(modules[owner], leaf, identity)
 
 
 def refresh_(model: nn.Module, attributes: Iterable[Attribute], widths: Mapping[str, int]) -> None:

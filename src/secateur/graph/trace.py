@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
+from secateur.graph.depth import removable
 from secateur.graph.probe import settle
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record
@@ -19,7 +21,8 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
     """Find out which channels of `model` must go together, which may not be cut, and why.
 
     The model is copied, run once in eval mode on the example inputs, and every operator is looked at. Then a randomly
-    cut copy is run to see whether all sizes follow; what does not is pinned. `model` itself is not touched.
+    cut copy is run to see whether all sizes follow; what does not is pinned. Residual blocks that could go as a whole
+    are found by trial, too. `model` itself is not touched.
 
     Args:
         model: any module whose forward runs on the example inputs.
@@ -51,7 +54,8 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
         )
     fresh = private_copy(model)  # the first copy may have been changed by its own forward
     training = _in_training(model, example) if unused(private, recording) else None
-    return settle(fresh, propagate(private, recording, training), example, example.spec())
+    graph = settle(fresh, propagate(private, recording, training), example, example.spec())
+    return replace(graph, blocks=removable(private, graph, example))
 
 
 def _in_training(model: nn.Module, example: Example) -> Recording | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from secateur.apply.verify import strengthen_
+from secateur.bench.zoo.resnet import BasicBlock
 from secateur.core.contracts import Batch, Collector
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph, Group, Role
@@ -58,6 +59,11 @@ def plain() -> Case:
 def folding() -> Case:
     """Convolution, ReLU, convolution: what a removed channel says on average is all that a bias can make up for."""
     return _case(_folding(), (2, 6, 6), (4,))
+
+
+def residual() -> Case:
+    """A convolution and three residual blocks of unequal size, each a module that may go as a whole."""
+    return _case(_residual(), (2, 6, 6))
 
 
 def permuted(case: Case, group: Group, order: Tensor) -> Case:
@@ -144,6 +150,17 @@ def _plain() -> tuple[nn.Module, ChannelGraph]:
 @cache
 def _folding() -> tuple[nn.Module, ChannelGraph]:
     model = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, _CLASSES, 3), nn.Flatten(2))
+    return _traced(model, (2, 6, 6))
+
+
+@cache
+def _residual() -> tuple[nn.Module, ChannelGraph]:
+    wide = BasicBlock(4, 4, 1)
+    wide.conv1, wide.bn1, wide.conv2 = nn.Conv2d(4, 9, 3, padding=1), nn.BatchNorm2d(9), nn.Conv2d(9, 4, 3, padding=1)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.ReLU(), BasicBlock(4, 4, 1), wide, nn.MaxPool2d(2), BasicBlock(4, 4, 1), nn.Flatten(),
+        nn.Linear(16, _CLASSES),
+    )  # fmt: skip
     return _traced(model, (2, 6, 6))
 
 

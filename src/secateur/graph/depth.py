@@ -201,9 +201,9 @@ def _same(_: nn.Module, given: Tensor, returned: Tensor) -> bool:
 
 
 def _kind(module: nn.Module) -> Any:
-    """What modules of one making have in common: classes and whole numbers, truth values and strings kept in them."""
+    """What modules of one making have in common: classes, and the numbers, truth values and strings kept in them."""
     return tuple(
-        (name, type(part), tuple((k, v) for k, v in vars(part).items() if isinstance(v, int | str)))
+        (name, type(part), tuple((k, v) for k, v in vars(part).items() if isinstance(v, int | float | str)))
         for name, part in module.named_modules()
     )
 

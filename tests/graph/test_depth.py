@@ -101,9 +101,12 @@ def test_single_layers_and_the_network_itself_are_no_blocks():
     assert blocks(chain(nn.ReLU(), nn.PReLU(), block())) == ("3",)
 
 
-def test_of_modules_inside_one_another_the_innermost_are_named():
+def test_of_modules_inside_one_another():
+    """A stage is its blocks; a block is a block, also if a part of it would pass as one."""
     stage = nn.Sequential(block(), nn.Sequential(block(), nn.Identity()))
     assert blocks(chain(stage, Residual(block()))) == ("1.0", "1.1.0", "2.inner.0")
+    assert blocks(chain(nn.Sequential(block(), Residual(nn.Linear(6, 6), block())))) == ("1.0", "1.1")
+    assert blocks(chain(nn.Sequential(block(), nn.Linear(6, 6), Residual(block(), nn.Linear(6, 6))))) == ("1.0", "1.2")
 
 
 def test_order_of_execution():

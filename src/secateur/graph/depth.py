@@ -9,7 +9,7 @@ projection in its shortcut does not pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,8 +38,8 @@ def removable(model: nn.Module, graph: ChannelGraph, example: Example) -> tuple[
     """Names of the modules that an identity may take the place of, in order of execution.
 
     Such a module is called once in a forward pass, with one tensor and nothing else, shares no tensor with the rest of
-    the network, and the rest works without it. Of modules inside one another the innermost are named, so that a stage
-    of three blocks is three.
+    the network, and the rest works without it. Of modules inside one another the outer one is named, unless all of its
+    parameters belong to inner ones: so a stage of three blocks is three.
 
     Args:
         model: a copy that may be used up.
@@ -49,39 +49,46 @@ def removable(model: nn.Module, graph: ChannelGraph, example: Example) -> tuple[
     Cost: less than four forward passes.
     """
     working = frozenset(op.module for op in graph.ops)
-    names = _eligible(model, working)
-    if not names:
+    own = _eligible(model, working)
+    if not own:
         return ()
-    trial = _Trial(model, example, working)
+    trial = _Trial(model, example, working, own)
     seen: dict[str, int] | None = None
     for number in range(_PASSES):
-        found = trial.identities(names, number)
+        found = trial.identities(list(own if seen is None else seen), number)
         if found is not None:
             seen = {name: entries + (seen or {}).get(name, 0) for name, entries in found.items()}
-            names = list(seen)
         if seen is not None and min(seen.values(), default=_ENTRIES) >= _ENTRIES:
             break
-    return trial.unnoticed(names) if seen else ()
+    whole = [name for name in seen or () if not _is_covered(name, seen or (), own)]
+    return trial.unnoticed([name for name in whole if not any(is_in(name, [n]) for n in whole if n != name)])
 
 
-def _eligible(model: nn.Module, working: frozenset[str]) -> list[str]:
-    """Modules with parameters, all of which are their own and within reach of a mask; no single layers of torch."""
+def _is_covered(name: str, others: Iterable[str], own: Mapping[str, frozenset[str]]) -> bool:
+    """Whether every parameter of module `name` belongs to one of `others` inside it."""
+    return own[name] <= {leaf for n in others if n != name and is_in(n, [name]) for leaf in own[n]}
+
+
+def _eligible(model: nn.Module, working: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Modules with parameters, and the names of those; all are their own and within reach of a mask.
+
+    Single layers of torch are left out: they have no shortcut, and networks have many.
+    """
     unreachable = {name for name, _ in opaque(model)}
     shared = _shared(model, working)
     paths: dict[int, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         paths.setdefault(id(module), []).append(path)
-    found = []
+    found = {}
     for name, module in model.named_modules():
-        own = {f"{name}.{leaf}" for leaf, _ in module.named_parameters()}
+        own = frozenset(f"{name}.{leaf}" for leaf, _ in module.named_parameters())
         outside = any(len({is_in(n, paths[id(module)]) for n in names}) > 1 for names in shared)
         if name and own and not outside and not unreachable & own and not _is_layer(module):
-            found.append(name)
+            found[name] = own
     return found
 
 
 def _is_layer(module: nn.Module) -> bool:
-    """Whether it is a single layer of torch, which has no shortcut; a network has many, so none is tried."""
     return type(module).__module__.startswith("torch.nn.") and not list(module.children())
 
 
@@ -106,6 +113,7 @@ class _Watch:
     Attributes:
         standing: candidates that nothing speaks against so far.
         working: modules whose own calls cost multiply-accumulates; a candidate must enclose its own, and no others.
+        own: names of the parameters of every candidate.
         check: `(module, given, returned)`: whether the candidate stands.
         running: what the candidates that are running now were given.
         entries: candidates that stood, and how many entries they gave back.
@@ -114,6 +122,7 @@ class _Watch:
 
     standing: set[str]
     working: frozenset[str]
+    own: Mapping[str, frozenset[str]]
     check: Check
     running: dict[str, Tensor] = field(default_factory=dict)
     entries: dict[str, int] = field(default_factory=dict)
@@ -155,10 +164,10 @@ class _Watch:
             given = None if self.busy else self.running.pop(name, None)
             if given is None or name not in self.standing:
                 return
-            inside = any(is_in(n, [name]) for n in self.found())
+            covered = _is_covered(name, self.found(), self.own)
             fits = isinstance(returned, Tensor) and returned.shape == given.shape and returned.dtype == given.dtype
             self.busy = True
-            if not inside and fits and self.check(module, given, returned):
+            if not covered and fits and self.check(module, given, returned):
                 self.entries[name] = given.numel()
             else:
                 self.standing.discard(name)
@@ -216,11 +225,13 @@ class _Trial:
         model: filled with random numbers before each pass.
         example: inputs that it runs on.
         working: modules whose own calls cost multiply-accumulates.
+        own: names of the parameters of every candidate.
     """
 
     model: nn.Module
     example: Example
     working: frozenset[str]
+    own: Mapping[str, frozenset[str]]
 
     def __post_init__(self) -> None:
         if any(p.dtype in (torch.float16, torch.bfloat16) for p in self.model.parameters()):
@@ -236,7 +247,7 @@ class _Trial:
         # Strong shifts leave the range of clipping activations; in training mode norms keep them from growing.
         self._fill_(number, 16.0 if training else 1.0)
         for inputs in self._inputs(number, training):
-            watch = _Watch(set(names), self.working, _Again())
+            watch = _Watch(set(names), self.working, self.own, _Again())
             with watch.over(self.model):
                 if self._run(inputs, training) is not None:
                     return watch.found()
@@ -253,7 +264,7 @@ class _Trial:
     def _are_unnoticed(self, names: Sequence[str]) -> bool:
         """Whether silencing `names` is taking them out: each gives its input back, and the rest does as before."""
         for inputs in self._inputs(_PASSES, training=False):
-            watch = _Watch(set(names), self.working, _same)
+            watch = _Watch(set(names), self.working, self.own, _same)
             with watch.over(self.model), _silent([self.model.get_submodule(n) for n in names]):
                 silent = self._run(inputs)
             if silent is not None:
@@ -270,7 +281,10 @@ class _Trial:
             yield from (like.wider(), self.example.wider())
 
     def _fill_(self, number: int, size: float) -> None:
-        """Random numbers everywhere: weights by fan-in, vectors up to `size` and not near zero, norm statistics."""
+        """Random numbers everywhere: weights by fan-in, vectors up to `size` and not near zero, norm statistics.
+
+        After pass 0 weights keep their sizes and get other signs, row by row.
+        """
         with torch.no_grad():
             for name, x in [*self.model.named_parameters(), *self.model.named_buffers()]:
                 if not x.is_floating_point():
@@ -278,6 +292,8 @@ class _Trial:
                 rng = generator(number, "depth", name)
                 if name.rpartition(".")[2] in ("running_mean", "running_var"):
                     x.copy_(torch.empty(x.shape).uniform_(0.5, 1.5, generator=rng))
+                elif isinstance(x, nn.Parameter) and x.ndim > 1 and number:  # quick to draw, and other numbers enough
+                    x.mul_(torch.randint(2, (len(x), *[1] * (x.ndim - 1)), generator=rng).mul(2).sub(1).to(x))
                 elif isinstance(x, nn.Parameter) and x.ndim > 1:
                     bound = (6 * len(x) / max(x.numel(), 1)) ** 0.5
                     in_place = x.is_cpu and x.element_size() >= 4  # saves much time where weights are large

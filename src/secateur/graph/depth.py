@@ -303,11 +303,13 @@ class _Trial:
                     x.copy_(size * (noise + noise.sign()) / 2)
 
     def _run(self, inputs: Example, training: bool = False) -> list[Tensor] | None:
-        """Every tensor that the model returns, or None where it does not run."""
+        """Every tensor that the model returns, in double precision, or None where it does not run."""
         try:
+            self.model.train(training)
             with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators():
                 torch.manual_seed(0)
-                return tensors_in(inputs.map(torch.clone).call(self.model.train(training)))
+                found = tensors_in(inputs.map(torch.clone).call(self.model))
+            return [(torch.view_as_real(x) if x.is_complex() else x).double() for x in found]
         except Exception:  # it refuses random inputs, say
             return None
 
@@ -347,8 +349,8 @@ def _alike(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
     """Whether two lists of outputs are the same but for rounding."""
     if [x.shape for x in a] != [x.shape for x in b]:
         return False
-    pairs = [(x.double(), y.double()) for x, y in zip(a, b, strict=True) if x.numel()]
     return all(
         torch.allclose(x, y, rtol=_ALIKE, atol=_ALIKE * float(x.nan_to_num().abs().max()), equal_nan=True)
-        for x, y in pairs
+        for x, y in zip(a, b, strict=True)
+        if x.numel()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,9 +72,12 @@ def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
 
 def _widths(plan: PruningPlan) -> tuple[Width, ...]:
     """Every group of units; for plans of single weights every weight tensor, for whole modules every module."""
+    asked, frozen = plan.provenance.asked, set(plan.provenance.frozen)
     if plan.granularity.modular:
-        return tuple(Width(m, 1, int(m not in plan.removed)) for b in plan.blocks for m in b.modules)
-    if not plan.is_structured:
-        return tuple(Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks)
-    after = plan.graph.widths(plan.channels)
-    return tuple(Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values())
+        found = [Width(m, 1, int(m not in plan.removed)) for b in plan.blocks for m in b.modules]
+    elif plan.is_structured:
+        after = plan.graph.widths(plan.channels)
+        found = [Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values()]
+    else:
+        found = [Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks]
+    return tuple(replace(width, asked=asked.get(width.group), frozen=width.group in frozen) for width in found)

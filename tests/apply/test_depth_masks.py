@@ -21,9 +21,11 @@ def network():
 
 
 def test_channels_and_modules_masked_together(network):
-    """The stream is cut, so the norms of the blocks that go have both masks, and no live unit is left to them."""
+    """The stream is cut, so the norms of the blocks that go have both masks, and statistics over what is left."""
     model, x, channels, modules = network
-    assert {"blocks.0.norm1", "norm"} <= set(channels.graph.live_norms) and channels.width("patches") < 64
+    assert {"blocks.0.norm1", "norm"} <= {call.module for call in channels.graph.live} and channels.width(
+        "patches"
+    ) < 64
     narrow = shrink(model, channels)
     small = shrink(narrow, PruningPlan({}, Layer(), trace(narrow, x)).keep("layers", [1, 2]))
     for first, second in ((channels, modules), (modules, channels)):

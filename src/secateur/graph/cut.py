@@ -14,7 +14,7 @@ _LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
 def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], removed: Sequence[str] = ()) -> None:
-    """Remove from every tensor of `model` the entries of units that are not kept, refresh its integers, drop modules.
+    """Remove from every tensor of `model` the entries of units that are not kept, and refresh what follows widths.
 
     Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
 
@@ -25,7 +25,14 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], remo
         removed: modules that an identity takes the place of.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    widths = graph.widths(kept)
     with torch.no_grad():
+        for one in graph.rescalings:
+            factor = one.factor(graph.full, widths)
+            if factor != 1.0:
+                tensor = tensors[one.tensor]
+                entries = one.entries.to(tensor.device)
+                tensor.data.index_copy_(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
         for name, by_dim in graph.dim_keeps(kept).items():
             tensor = tensors[name]
             index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
@@ -35,7 +42,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], remo
                 tensor.grad = grad
             else:
                 tensor.data = _select(tensor.data, index)
-    refresh_(model, graph.attributes, graph.widths(kept))
+    refresh_(model, graph.attributes, widths)
     remove_(model, removed)
 
 

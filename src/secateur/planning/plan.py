@@ -17,7 +17,10 @@ from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameErro
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import Provenance, PruningPlan
 from secateur.core.scores import Scores
+from secateur.core.whereabouts import known, whereabouts
+from secateur.planning.asked import asked
 from secateur.planning.limits import Choices
+from secateur.planning.reasons import pinned, reasons, whole
 from secateur.planning.select import ranking, select
 
 
@@ -27,8 +30,9 @@ class Constraints:
 
     Attributes:
         multiple: kept widths divide by this (16 suits processors with 512-bit registers), or stay whole.
-        frozen: patterns of block names (`stem.*`) that lose nothing; each must match something. Where units are whole
-            modules, names of modules (`layer4.*`) will do as well.
+        frozen: patterns of block names (`stem.*`) that lose nothing; each must match something. A block is a group, and
+            has the name of its first layer: to keep a layer that ends in a sum, freeze the group that it is added to.
+            Where units are whole modules, names of modules (`layer4.*`) will do as well.
         only: patterns of block or module names that may be cut; all others lose nothing. Empty: all may.
         within: an earlier plan; what it removed stays removed, in frozen blocks too.
     """
@@ -39,6 +43,9 @@ class Constraints:
     within: PruningPlan | None = None
 
     def __post_init__(self) -> None:
+        for name in ("frozen", "only"):
+            given = getattr(self, name)  # one pattern alone is taken for what it says, not for its letters
+            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         if self.multiple < 1:
             raise IncompatibleError(
                 f"multiple must be 1 or more, got multiple={self.multiple!r}. 8 or 16 suit most processors."
@@ -69,15 +76,15 @@ def plan(
 
     Raises:
         UnsupportedError: nothing may be cut, with the reasons.
-        BudgetError: the budget is out of reach even if every block keeps its minimum.
-        UnknownNameError: a pattern matches no block.
+        BudgetError: the budget is out of reach even if every block keeps its minimum; with what is not cut, and why.
+        UnknownNameError: a pattern matches no block; with where the name lives, if anywhere.
     """
     rules = constraints or Constraints()
     how = Uniform() if allocation is None else allocation
     blocks = {b.name: b for b in scores.granularity.blocks(graph)}
     _check_any(graph, blocks, scores.granularity)
-    guarded = _guarded(blocks, rules)
-    values = {n: _alive(scores, n, rules.within) for n in _not_frozen(guarded)}
+    guarded = _guarded(graph, blocks, rules)
+    values = {n: _alive(scores, n, rules.within) for n in _not_frozen(graph, blocks, guarded)}
     held = {n: guarded[n] & (v > float("-inf")) for n, v in values.items()}
     values = {n: torch.where(held[n], torch.full_like(v, float("inf")), v) for n, v in values.items()}
     free = {n: replace(blocks[n], minimum=max(blocks[n].minimum, int(held[n].sum()))) for n in values}
@@ -86,15 +93,10 @@ def plan(
     still = {n: int(keep.sum()) for n, keep in frozen.items()}
     ranked = {n: _modules(b, values[n] if n in free else frozen[n].double()) for n, b in blocks.items() if b.modules}
     choices = Choices(graph, budget, free, still, ceiling, rules.multiple, ranked)
-    if not choices.fits(choices.least):
-        reachable = choices.spent(choices.least) / choices.whole
-        safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
-        raise BudgetError(
-            f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
-            f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple.",
-            reachable,
-        )
-    counts = how.counts(replace(scores, values=values), choices)
+    stay = [m for n, b in blocks.items() for m, fast in zip(b.modules, guarded[n].tolist(), strict=False) if fast]
+    _check_reach(choices, blocks, stay)
+    candidates = replace(scores, values=values)
+    counts = how.counts(candidates, choices)
     kept = {n: select(values[n], counts[n]) for n in free}
     kept |= frozen
     made = PruningPlan({n: kept[n] for n in blocks}, scores.granularity, graph)
@@ -108,21 +110,25 @@ def plan(
         reached=spent / choices.whole,
         seed=seed,
         version=library_version(),
+        asked={} if ranked else asked(how, candidates, choices),  # a fraction of a module is nothing to ask for
+        frozen=(*frozen, *stay),
     )
     return replace(made, provenance=origin)
 
 
-def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+def matching(patterns: Sequence[str], names: Sequence[str], graph: ChannelGraph) -> set[str]:
     """Names that match any of the shell-style `patterns`.
 
     Raises:
-        UnknownNameError: a pattern matches nothing.
+        UnknownNameError: a pattern matches nothing; the message says where it would lie in `graph`.
     """
     found: set[str] = set()
     for pattern in patterns:
         hits = {n for n in names if fnmatchcase(n, pattern)}
         if not hits:
-            raise UnknownNameError(f"the pattern {pattern!r} matches no block. Blocks: {', '.join(names)}.")
+            hint = whereabouts(graph, pattern, names)
+            told = f"the pattern {pattern!r} matches no block.{' ' * bool(hint)}{hint}"
+            raise UnknownNameError(f"{told} Blocks: {known(names)}.")
         found |= hits
     return found
 
@@ -143,18 +149,18 @@ def _check_any(graph: ChannelGraph, blocks: dict[str, Block], granularity: Granu
             "of their parameters are zero. Cut channels or weights instead."
         )
     if not blocks:
-        reasons = sorted({f"{g.name}: {g.pinned}" for g in graph.groups.values() if g.pinned})
+        why = reasons(pinned(graph)) if graph.groups else "it has no weights"
         raise UnsupportedError(
-            "nothing in this model may be cut. Reasons: " + "; ".join(reasons or ["it has no weights"]) + ". "
-            "`secateur trace` shows them one by one."
+            f"nothing in this model may be cut. Reasons: {why}. `secateur trace` shows them one by one."
         )
 
 
-def _guarded(blocks: dict[str, Block], rules: Constraints) -> dict[str, torch.Tensor]:
+def _guarded(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) -> dict[str, torch.Tensor]:
     """Which units of each block the patterns forbid to go, boolean `(units,)`."""
     names = [*blocks, *(module for block in blocks.values() for module in block.modules)]
-    frozen = matching(rules.frozen, names)
-    allowed = matching(rules.only, names) if rules.only else set(names)
+    # A group that is pinned loses nothing anyway, so it may be named among the frozen ones.
+    frozen = matching(rules.frozen, [*names, *_whole_anyway(graph, blocks)], graph)
+    allowed = matching(rules.only, names, graph) if rules.only else set(names)
     guarded = {}
     for name, block in blocks.items():
         units = [{name, module} for module in block.modules] or [{name}]
@@ -163,11 +169,37 @@ def _guarded(blocks: dict[str, Block], rules: Constraints) -> dict[str, torch.Te
     return guarded
 
 
-def _not_frozen(guarded: dict[str, torch.Tensor]) -> list[str]:
+def _whole_anyway(graph: ChannelGraph, blocks: dict[str, Block]) -> list[str]:
+    """Pinned groups, where units are channels of groups."""
+    return [name for name, _ in pinned(graph)] if any(b.group for b in blocks.values()) else []
+
+
+def _check_reach(choices: Choices, blocks: dict[str, Block], stay: Sequence[str]) -> None:
+    budget, least = choices.budget, choices.least
+    if not choices.whole:
+        raise BudgetError(f"this model has no {budget.of} to cut. Write the budget in params or units.")
+    if not choices.fits(least):
+        reachable = choices.spent(least) / choices.whole
+        safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
+        structured = any(block.group is not None for block in blocks.values())
+        kept = whole(blocks, choices.free, least) + (pinned(choices.graph) if structured else [])
+        kept += [(module, "frozen by the constraints") for module in stay]
+        raise BudgetError(
+            f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
+            f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple. "
+            f"Nothing goes from: {reasons(kept)}.",
+            reachable,
+        )
+
+
+def _not_frozen(graph: ChannelGraph, blocks: dict[str, Block], guarded: dict[str, torch.Tensor]) -> list[str]:
     """The blocks of which something may go."""
     free = [name for name, units in guarded.items() if not bool(units.all())]
     if not free:
-        raise UnsupportedError("every block is frozen, so nothing may be cut. Freeze less.")
+        raise UnsupportedError(
+            f"every block is frozen, so nothing may be cut. Freeze less. Frozen: {known(list(guarded))}"
+            + (f". Pinned besides: {reasons(pinned(graph))}." if _whole_anyway(graph, blocks) else ".")
+        )
     return free
 
 

@@ -23,6 +23,11 @@ def test_pinned_groups_say_why(name):
 
 
 @pytest.mark.parametrize("name", TINY)
+def test_blocks_that_may_go(name):
+    assert prepare(TINY[name]).graph.blocks == TINY[name].blocks
+
+
+@pytest.mark.parametrize("name", TINY)
 def test_units_own_each_entry_once(name):
     """No entry of any dim belongs to two units, and every index is in range."""
     prepared = prepare(TINY[name])

@@ -106,7 +106,7 @@ def silence_(
         live: by call, entries that are alive, beside the plan's.
     """
     if plan.is_structured:
-        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
+        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.channels)) is not None}
         _make_live_(model, _both(found, live or {}))
         _silence_buffers_(model, plan)
     parameters = dict(model.named_parameters())
@@ -196,7 +196,7 @@ def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
 def _silence_buffers_(model: nn.Module, plan: PruningPlan) -> None:
     """Zero dead entries of buffers that hold numbers, running statistics aside: a constant may be added to a unit."""
     buffers = dict(model.named_buffers())
-    for name, keep in plan.kept.items():
+    for name, keep in plan.channels.items():
         slots = plan.graph.groups[name].slots if name in plan.graph.groups else ()
         for slot in slots:
             buffer = buffers.get(slot.tensor)

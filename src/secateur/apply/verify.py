@@ -118,9 +118,10 @@ def _pair(model: nn.Module, plan: PruningPlan, trial: Trial) -> tuple[nn.Module,
         masked.float()
     strengthen_(masked, positive=trial.positive, double=trial.dtype is torch.float64)
     shrunk = copied(masked, {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in _plain(masked)})
-    cut_(shrunk, plan.graph, plan.kept)
+    own = list(shrunk.parameters())  # of modules that are taken out, too: somebody may hold on to them
+    cut_(shrunk, plan.graph, plan.channels, plan.removed)
     theirs = {p.data_ptr() for p in masked.parameters()}
-    for p in shrunk.parameters():
+    for p in own:
         p.data = p.data.clone() if p.data_ptr() in theirs else p.data
     return silence_(masked, plan, plan.masks()), shrunk
 

@@ -72,7 +72,7 @@ def propagate(
         walk.unknown.update(side.unknown)
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
-    for name, why in _opaque(model):
+    for name, why in opaque(model):
         for labels in owned[name]:
             atoms.pin(labels, why)
     for name in set(owned) - set(walk.first_use):
@@ -108,7 +108,7 @@ def _run(walk: Propagation, model: nn.Module) -> None:
             walk.atoms.pin(labels, "is an output of the model")
 
 
-def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
+def opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Parameters of modules that do not use them through plain attributes, so that a mask could not reach them."""
     for path, module in model.named_modules():
         if parametrize.is_parametrized(module):

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from secateur.core.copying import copied
 from secateur.core.example import Example
+from secateur.graph.shapes import results_of
 
 
 def weightless(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
@@ -62,7 +63,7 @@ class OnlyShapes(TorchDispatchMode):
         try:
             if any(_home(x) not in self.homes for x in read):
                 raise RuntimeError(f"{func.name()} reads a tensor that no operator has made.")
-            out = func(*args, **(kwargs or {}))
+            out = results_of(func, args, kwargs or {}) if read else func(*args, **(kwargs or {}))
             made = list(_tensors(out))
             if read and not all(x.is_meta for x in made):
                 raise RuntimeError(f"{func.name()} fills a tensor that has numbers from one that has none.")

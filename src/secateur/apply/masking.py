@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
 from secateur.core.copying import copied
-from secateur.core.groups import LiveCall
+from secateur.core.groups import LiveCall, Role
 from secateur.core.plan import PruningPlan
 
 _Key = TypeVar("_Key", str, LiveCall)
@@ -108,6 +108,7 @@ def silence_(
     if plan.is_structured:
         found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
         _make_live_(model, _both(found, live or {}))
+        _silence_buffers_(model, plan)
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, keep in masks.items():
@@ -190,6 +191,17 @@ def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
             model.get_submodule(name),
             {k: tuple(Live(c, keep) for c, keep in mine.items() if (c.function, c.number) == k) for k in keys},
         )
+
+
+def _silence_buffers_(model: nn.Module, plan: PruningPlan) -> None:
+    """Zero dead entries of buffers that hold numbers, running statistics aside: a constant may be added to a unit."""
+    buffers = dict(model.named_buffers())
+    for name, keep in plan.kept.items():
+        slots = plan.graph.groups[name].slots if name in plan.graph.groups else ()
+        for slot in slots:
+            buffer = buffers.get(slot.tensor)
+            if buffer is not None and buffer.is_floating_point() and slot.role is not Role.TRACKS:
+                buffer.index_fill_(slot.dim, slot.index[~keep].flatten().to(buffer.device), 0.0)
 
 
 def live_of(model: nn.Module) -> dict[LiveCall, Tensor]:

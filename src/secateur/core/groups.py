@@ -27,6 +27,16 @@ class Role(StrEnum):
     TRACKS = "tracks"  # a buffer that follows the units: running statistics
 
 
+class Kind(StrEnum):
+    """What the units of a group are."""
+
+    CHANNELS = "channels"  # filters of convolutions
+    NEURONS = "neurons"  # outputs of linear layers
+    STREAM = "stream"  # what residual blocks add to: the embedding width of a transformer
+    HEAD_DIM = "head_dim"  # positions within attention heads, the same in all heads
+    HEADS = "heads"  # whole attention heads
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """Where the units of a group live in one tensor.
@@ -86,6 +96,7 @@ class Group:
         minimum: the smallest width that may be kept.
         exact: False where a normalisation reduces over the units, so that masking must swap in live statistics.
         pinned: why the group may not be cut; empty if it may.
+        kind: what the units are.
     """
 
     name: str
@@ -95,6 +106,7 @@ class Group:
     minimum: int = 1
     exact: bool = True
     pinned: str = ""
+    kind: Kind = Kind.CHANNELS
 
     def slots_with(self, *roles: Role) -> tuple[Slot, ...]:
         """The slots that play one of `roles`."""

@@ -50,15 +50,18 @@ class Propagation:
     rescaled: list[Rescaled] = field(default_factory=list)
 
 
-def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
+def propagate(
+    model: nn.Module, recording: Recording, training: Recording | None = None, *, heads: bool = False
+) -> Propagation:
     """Label every tensor of the recording.
 
     Args:
         model: the network that was recorded.
         recording: a pass in eval mode.
         training: a pass in training mode, where branches may run that eval mode leaves out; it adds joins and pins.
+        heads: whether whole attention heads are cut, and not positions in all of them.
     """
-    atoms = Atoms()
+    atoms = Atoms(heads=heads)
     tensors = [*model.named_parameters(), *model.named_buffers()]
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
     walk = Propagation(recording, atoms, owned)
@@ -87,9 +90,10 @@ def unused(model: nn.Module, recording: Recording) -> bool:
 def _run(walk: Propagation, model: nn.Module) -> None:
     """Let the rules see every call of the walk's recording."""
     recording = walk.recording
-    parameters = {name for name, _ in model.named_parameters()}
+    # Masked networks have zeros for dead entries of parameters, and of buffers that hold numbers.
+    zeroed = {name for name, t in [*model.named_parameters(), *model.named_buffers()] if t.is_floating_point()}
     states = {
-        key: State(walk.owned[name], (name in parameters,) * len(walk.owned[name]), static=True, source=name)
+        key: State(walk.owned[name], (name in zeroed,) * len(walk.owned[name]), static=True, source=name)
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())

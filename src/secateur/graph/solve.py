@@ -14,6 +14,7 @@ from secateur.core.groups import (
     Axis,
     ChannelGraph,
     Group,
+    Kind,
     LiveCall,
     Op,
     Rescaling,
@@ -101,12 +102,12 @@ def solve(walk: Propagation) -> Solution:
     number, unit = torch.full((atoms.count,), -1), torch.full((atoms.count,), -1)
     for n, units in enumerate(members):
         number[units], unit[units] = n, torch.arange(len(units))
+    sizes, kinds = [len(units) for units in members], atoms.kind_of(root)
     groups: dict[str, Group] = {}
-    for units, slots in zip(
-        members, table.slots(number, unit, atoms.role_of(), [len(units) for units in members]), strict=True
-    ):
+    for units, slots in zip(members, table.slots(number, unit, atoms.role_of(), sizes), strict=True):
         name, one = _name(slots, groups), int(units[0])
-        groups[name] = Group(name, len(units), slots, exact=one not in live, pinned=reasons[int(pin[one])] or "")
+        pinned, kind = reasons[int(pin[one])] or "", kinds.get(one) or _kind(walk, slots)
+        groups[name] = Group(name, len(units), slots, exact=one not in live, pinned=pinned, kind=kind)
     return Solution(groups, number[root], unit[root])
 
 
@@ -287,6 +288,12 @@ class _Table:
             group, (name, dim) = at // len(self.places), self.places[at % len(self.places)]
             slots[group].append(Slot(name, dim, strongest(best), index.view(units[group], -1)))
         return [tuple(each) for each in slots]
+
+
+def _kind(walk: Propagation, slots: tuple[Slot, ...]) -> Kind:
+    """Filters if a tensor of more than two dims makes any of the units."""
+    sides = [len(walk.owned[s.tensor]) for s in slots if s.role is Role.PRODUCES]
+    return Kind.NEURONS if sides and max(sides) == 2 else Kind.CHANNELS
 
 
 def _name(slots: tuple[Slot, ...], taken: Mapping[str, Group]) -> str:

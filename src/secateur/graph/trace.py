@@ -17,7 +17,7 @@ from secateur.graph.settle import settle
 from secateur.graph.weightless import weightless
 
 
-def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
+def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False) -> ChannelGraph:
     """Find out which channels of `model` must go together, which may not be cut, and why.
 
     A copy runs once in eval mode on the example inputs. Then every operator is looked at, and randomly cut copies are
@@ -27,6 +27,7 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
     Args:
         model: any module whose forward runs on the example inputs.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        heads: whether attention loses whole heads, or positions that are the same in all heads (the default).
 
     Returns:
         The channel graph, as plain data.
@@ -41,7 +42,7 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
     answers = _run(model, example)
     pristine, inputs, recording = _without_numbers(model, example, answers) or _with_numbers(model, example)
     training = _in_training(pristine, inputs) if unused(pristine, recording) else None
-    return settle(pristine, propagate(pristine, recording, training), inputs, example.spec())
+    return settle(pristine, propagate(pristine, recording, training, heads=heads), inputs, example.spec())
 
 
 def _run(model: nn.Module, example: Example) -> list[tuple[int, ...]]:

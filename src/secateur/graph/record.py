@@ -159,8 +159,11 @@ class _Functions(TorchFunctionMode):
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, model: nn.Module, recording: Recording, functions: _Functions, watch: Watch | None) -> None:
+    def __init__(
+        self, model: nn.Module, inputs: Example, recording: Recording, functions: _Functions, watch: Watch | None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        self.shapes = OnlyShapes([*model.parameters(), *model.buffers(), *inputs.tensors()])
         self.recording = recording
         self.functions = functions
         self.watch = watch
@@ -190,7 +193,7 @@ class _Recorder(TorchDispatchMode):
         bound.pop("device", None)  # a recording is the same wherever it is made
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
-        out = func(*args, **kwargs)
+        out = self.shapes.run(func, args, kwargs)
         outputs = tuple(self.hide(x) for x in _leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
@@ -237,16 +240,14 @@ def record(model: nn.Module, example: Example, watch: Watch | None = None) -> Re
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(_Frame(name))))
         handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
-    functions = _Functions(stack)
-    recorder = _Recorder(model, recording, functions, watch)
-    example = example.map(torch.clone)  # a forward may write into its inputs
-    guard = OnlyShapes([*model.parameters(), *model.buffers(), *example.tensors()])
+    functions, example = _Functions(stack), example.map(torch.clone)  # a forward may write into its inputs
+    recorder = _Recorder(model, example, recording, functions, watch)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), functions, guard, recorder:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), functions, recorder:
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
-        if guard.failure is not None:  # the forward pass has caught it
-            raise guard.failure
+        if recorder.shapes.failure is not None:  # the forward pass has caught it
+            raise recorder.shapes.failure
     except Stop:
         pass
     except Exception as error:

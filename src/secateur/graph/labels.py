@@ -170,10 +170,9 @@ class Atoms:
         return part
 
 
-def strongest(parts: Tensor) -> Role:
-    """The role of a dim, given the parts its atoms play; a dim that plays none merely tracks."""
-    best = int(parts.max()) if parts.numel() else -1
-    return _PRECEDENCE[max(best, 0)]
+def strongest(part: int) -> Role:
+    """The role of a dim, given the strongest part that its atoms play; a dim that plays none merely tracks."""
+    return _PRECEDENCE[max(part, 0)]
 
 
 def separate(atoms: Atoms, moved: Tensor) -> tuple[int, Tensor] | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from secateur.graph.attention import carrier
 from secateur.graph.labels import State, separate
 from secateur.graph.record import Ref
 from secateur.graph.rules.base import Site, rule
@@ -30,7 +31,7 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
         if vector is None:
             continue
         for out, moved in enumerate(_run(site, name, vector, dim, instead)):
-            found = separate(site.atoms, moved)
+            found = separate(site.atoms, moved, carrier(site.module, moved.shape, heads=site.atoms.heads))
             if found is None:
                 continue
             at, new = found

@@ -13,6 +13,7 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
+from secateur.graph.rules import load_rules
 from secateur.graph.settle import settle
 from secateur.graph.weightless import weightless
 
@@ -36,6 +37,7 @@ def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False) -> Chan
         TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite,
             or a part of it is TorchScript.
     """
+    load_rules()
     example = Example.of(example_inputs)
     _check_plain(model)
     _check_finite(model)

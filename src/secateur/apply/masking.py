@@ -7,7 +7,6 @@ optimiser can wake them. Where a forward computes a mean, a norm or a softmax ov
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
+from secateur.core.copying import copied
 from secateur.core.groups import LiveCall, Role
 from secateur.core.plan import PruningPlan
 
@@ -56,7 +56,7 @@ def mask(model: nn.Module, plan: PruningPlan) -> nn.Module:
     Raises:
         IncompatibleError: the plan was made for another structure.
     """
-    student = copy.deepcopy(model)
+    student = copied(model)
     masks, live = masks_of(student), live_of(student)
     return mask_(unmask_(student), plan, masks=masks, live=live)
 
@@ -78,18 +78,12 @@ def mask_(
     """
     plan.check_fits(model)
     masks = _both(plan.masks(), masks or {})
-    if plan.is_structured:
-        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
-        _make_live_(model, _both(found, live or {}))
-        _silence_buffers_(model, plan)
+    silence_(model, plan, masks, live)
     parameters = dict(model.named_parameters())
     done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
-        parameter = parameters[name]
         # Laid out in memory like the parameter, or every forward pass would shuffle a channels-last weight back.
-        laid_out = torch.empty_like(parameter, dtype=torch.bool, requires_grad=False).copy_(keep)
-        with torch.no_grad():
-            parameter.mul_(laid_out.to(parameter.dtype))
+        laid_out = torch.empty_like(parameters[name], dtype=torch.bool, requires_grad=False).copy_(keep)
         for each in (name, *plan.graph.tensors[name].aliases):
             owner, _, leaf = each.rpartition(".")
             module = model.get_submodule(owner)
@@ -97,6 +91,28 @@ def mask_(
                 continue
             done.add((id(module), leaf))
             parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
+    return model
+
+
+def silence_(
+    model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor], live: Mapping[LiveCall, Tensor] | None = None
+) -> nn.Module:
+    """Do once, in place, what `mask_` holds up: the same forward pass, for networks that nobody will train.
+
+    Args:
+        model: a network that fits the plan; returned.
+        plan: what stays.
+        masks: by parameter name, the plan's and any others.
+        live: by call, entries that are alive, beside the plan's.
+    """
+    if plan.is_structured:
+        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
+        _make_live_(model, _both(found, live or {}))
+        _silence_buffers_(model, plan)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, keep in masks.items():
+            parameters[name].masked_fill_(~keep.to(parameters[name].device), 0)
     return model
 
 

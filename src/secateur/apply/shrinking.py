@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 
 from secateur.apply.masking import is_masked, unmask_
 from secateur.apply.verify import verify as verify_plan
+from secateur.core.copying import copied
 from secateur.core.plan import PruningPlan
 from secateur.graph.cut import cut_
 
@@ -20,7 +19,7 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
     Args:
         model: a network of the traced structure, dense or masked (by the same plan); it is not touched.
         plan: what stays.
-        verify: check masked = shrunk on random weights and inputs in float64 before anything is handed over.
+        verify: check masked = shrunk on random weights and inputs (`verify`) before anything is handed over.
 
     Returns:
         A copy of the same class and attribute paths, without masks, hooks or parametrisations of ours.
@@ -29,7 +28,7 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
         IncompatibleError: the plan was made for another structure.
         VerificationError: masked and shrunk networks would differ.
     """
-    small = copy.deepcopy(model)
+    small = copied(model)
     if is_masked(small):
         unmask_(small)
     plan.check_fits(small)

@@ -320,14 +320,15 @@ class ChannelGraph:
     def dim_keeps(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
         """For every tensor touched by a cut: dim to boolean vector over the entries of that dim, True = stays."""
         keeps: dict[str, dict[int, Tensor]] = {}
+        full = self.full
         for name, keep in kept.items():
-            if bool(keep.all()):
-                continue
-            for slot in self.groups[name].slots:
-                size = self.tensors[slot.tensor].axes[slot.dim].size(self.full)
+            gone = (~keep).nonzero().flatten()
+            for slot in self.groups[name].slots if len(gone) else ():
                 by_dim = keeps.setdefault(slot.tensor, {})
-                vector = by_dim.setdefault(slot.dim, torch.ones(size, dtype=torch.bool))
-                vector[slot.index[~keep].flatten()] = False
+                if slot.dim not in by_dim:
+                    size = self.tensors[slot.tensor].axes[slot.dim].size(full)
+                    by_dim[slot.dim] = torch.ones(size, dtype=torch.bool)
+                by_dim[slot.dim].index_fill_(0, slot.index.index_select(0, gone).view(-1), False)
         return keeps
 
 

@@ -7,7 +7,6 @@ the arithmetic is compared with what a really cut copy does.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, Group
 from secateur.core.rng import generator
@@ -102,7 +102,7 @@ def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]
 
 def find_fault(scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
-    trial = copy.deepcopy(scene.model)
+    trial = copied(scene.model)
     cut_(trial, graph, kept)
     seen, widths = record(trial, scene.example), graph.widths(kept)
     numbers, calls = _essential(scene.calls)

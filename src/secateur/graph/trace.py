@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
+from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
@@ -81,7 +81,7 @@ def _without_numbers(
         pristine, inputs = weightless(model, example)
     except TypeError:
         return None
-    recording = record(copy.deepcopy(pristine), inputs)
+    recording = record(copied(pristine), inputs)
     right = recording.failure is None and [x.shape for x in recording.outputs] == answers
     return (pristine, inputs, recording) if right else None
 

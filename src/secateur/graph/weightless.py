@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 
 
@@ -27,7 +27,7 @@ def weightless(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
     hollow = {id(t): _hollow(t) for t in tensors}
     if len({_home(t) for t in tensors}) < len(tensors):
         raise TypeError("tensors of the model are views of others.")
-    return copy.deepcopy(model, hollow).eval(), example.map(_hollow)
+    return copied(model, hollow).eval(), example.map(_hollow)
 
 
 def _hollow(tensor: Tensor) -> Tensor:

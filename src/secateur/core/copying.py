@@ -1,0 +1,53 @@
+"""Copies of models, as `copy.deepcopy` makes them, at half its price."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from torch import nn
+
+_Model = TypeVar("_Model", bound=nn.Module)
+
+#: Values that no copy can tell from the original.
+_ATOMS = frozenset({bool, int, float, str, type(None)})
+#: Containers of which every module has a dozen, most of them empty: its hooks.
+_CONTAINERS = frozenset({dict, OrderedDict, set})
+#: Methods by which a class says how it wants to be copied; such a module is left to `copy.deepcopy`.
+_SAYS = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+
+
+def copied(model: _Model, instead: Mapping[int, Any] | None = None) -> _Model:
+    """A deep copy.
+
+    Args:
+        model: what to copy; it is not touched.
+        instead: by the `id` of an object inside the model, what the copy shall have in its place.
+    """
+    memo = dict(instead or {})
+    plain = [m for m in model.modules() if id(m) not in memo and _is_plain(type(m))]
+    for module in plain:
+        memo[id(module)] = type(module).__new__(type(module))
+    for module in plain:
+        memo[id(module)].__setstate__({name: _copy(value, memo) for name, value in module.__getstate__().items()})
+    return copy.deepcopy(model, memo)  # by now this looks it up, unless the model itself is not plain
+
+
+def _is_plain(kind: type[nn.Module]) -> bool:
+    return all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in _SAYS)
+
+
+def _copy(value: Any, memo: dict[int, Any]) -> Any:
+    kind = type(value)
+    if kind in _ATOMS or (kind is tuple and all(type(x) in _ATOMS for x in value)):
+        return value
+    if id(value) in memo:
+        return memo[id(value)]
+    if kind is dict or (kind in _CONTAINERS and not value):
+        container = memo[id(value)] = kind()
+        for key in value:
+            container[key] = _copy(value[key], memo)
+        return container
+    return copy.deepcopy(value, memo)

@@ -184,7 +184,16 @@ def _both(new: Mapping[_Key, Tensor], old: Mapping[_Key, Tensor]) -> dict[_Key, 
 
 def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
     """Let every forward that computes over cut units leave dead ones out."""
-    for name in dict.fromkeys(call.module for call in live):
+    own = dict.fromkeys(call.module for call in live)
+    # An encoder of PyTorch's hands its norms' weights to one fused call, past the norms themselves, unless a function
+    # mode is on. So it gets one, without calls of its own.
+    fused = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.TransformerEncoder | nn.TransformerEncoderLayer)
+        and any(call.startswith(f"{name}." if name else "") for call in own)
+    ]
+    for name in dict.fromkeys([*own, *fused]):
         mine = {call: keep for call, keep in live.items() if call.module == name}
         keys = dict.fromkeys((call.function, call.number) for call in mine)
         make_live_(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from secateur.core.groups import Attribute, ChannelGraph
+from secateur.graph.attention import settle_fast_paths_
 
 #: Memory layouts beside the usual one, and for how many dims they exist.
 _LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
@@ -46,6 +47,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], remo
             else:
                 tensor.data = _select(tensor.data, index)
     refresh_(model, graph.attributes, widths)
+    settle_fast_paths_(model)
     remove_(model, removed)
 
 

@@ -24,6 +24,7 @@ from secateur.core.groups import (
     fingerprint,
 )
 from secateur.core.rng import generator
+from secateur.graph.attention import attention_attributes
 from secateur.graph.attributes import standard_attributes
 from secateur.graph.labels import strongest
 from secateur.graph.propagate import Propagation
@@ -133,7 +134,11 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         groups=solution.groups,
         tensors=tensors,
         ops=tuple(ops),
-        attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
+        attributes=(
+            *standard_attributes(model, tensors),
+            *attention_attributes(model, tensors, solution.groups),
+            *_kept_sizes(walk, solution, tensors),
+        ),
         live=_live_calls(walk, solution),
         rescalings=_rescalings(walk, solution),
         fingerprint=fingerprint(model),

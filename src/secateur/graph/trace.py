@@ -15,6 +15,7 @@ from secateur.core.groups import ChannelGraph
 from secateur.graph.depth import removable
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
+from secateur.graph.rules import load_rules
 from secateur.graph.settle import settle
 from secateur.graph.weightless import weightless
 
@@ -40,6 +41,7 @@ def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False, depth: 
         TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite,
             or a part of it is TorchScript.
     """
+    load_rules()
     example = Example.of(example_inputs)
     _check_plain(model)
     _check_finite(model)

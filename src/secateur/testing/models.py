@@ -620,9 +620,9 @@ TINY: Mapping[str, Tiny] = {
     "encoder_layer": Tiny(
         _encoder_layer,
         floats(2, 4, 5),
-        {"1.linear1": 10, "2": 6},
-        {"0": "1.self_attn", "4": _OUT},
-        "PyTorch's own attention checks its width",
+        {"0": 4, "1.linear1": 10, "2": 6},
+        {"4": _OUT},
+        "PyTorch's own attention: one width for the embedding and all heads",
     ),
     "instance_norm": Tiny(
         _instance_norm, _IMAGE, {"0": 6, "3": 5, "6": 4}, {"8": _OUT}, "batch norm over batch times channels"

@@ -1,0 +1,130 @@
+"""Limits that a process sets itself, and the lines in which it reports to the one that started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, SIGXCPU
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_MARK = "@part "
+
+#: One thread, and nothing fetched: the models are made from configurations.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONHASHSEED": "0",
+    # Large tensors come and go all the time; giving their pages back each time took half of a run.
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process may use.
+
+    Attributes:
+        seconds: of CPU time; five times as much may pass on the wall clock of a busy machine.
+        gigabytes: of address space.
+    """
+
+    seconds: float = 120.0
+    gigabytes: float = 14.0
+
+
+def say(part: Mapping[str, Any]) -> None:
+    """Report a part of the record to the process that started this one."""
+    print(_MARK + json.dumps(part), flush=True)
+
+
+def peak_gigabytes() -> float:
+    """The most memory that this process held."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
+def run(command: Sequence[str], limits: Limits, listen: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Run a process under limits and join the parts that it reports.
+
+    Args:
+        command: its arguments.
+        limits: what it may use.
+        listen: called with every part as it comes.
+
+    Returns:
+        The record: all parts joined; `status` is `timeout` or `killed` where the process did not come to its end.
+    """
+    record: dict[str, Any] = {}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | ENVIRONMENT,
+        start_new_session=True,
+    )
+    _restrain(process.pid, limits)
+    late = threading.Timer(5 * limits.seconds, lambda: _kill(process))
+    errors: list[str] = []
+    drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
+    late.start()
+    drain.start()
+    try:
+        for line in process.stdout or ():
+            if line.startswith(_MARK):
+                part = json.loads(line.removeprefix(_MARK))
+                join_(record, part)
+                listen(part)
+        code = process.wait()
+    finally:
+        late.cancel()
+        _kill(process)
+    drain.join(timeout=5)
+    return record | {"wall_s": time.perf_counter() - start} | ending(record, code, errors)
+
+
+def join_(record: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Add a part to a record in place; where both hold a mapping of one name, the mappings are joined."""
+    for name, value in part.items():
+        known = record.get(name)
+        record[name] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+
+
+def ending(record: Mapping[str, Any], code: int, errors: Sequence[str]) -> dict[str, Any]:
+    """How a process that reported no `status` of its own came to its end."""
+    if "status" in record:
+        return {}
+    status = "timeout" if code in (-SIGXCPU, -SIGKILL) else "killed"
+    last = next((line.strip() for line in reversed(errors) if line.strip()), f"exit code {code}")
+    return {"status": status, "failure": {"stage": record.get("stage", "start"), "error": last[:400]}}
+
+
+def _restrain(process: int, limits: Limits) -> None:
+    """Set the limits of a process that has just started; where the system cannot, only the wall clock limits it."""
+    if not hasattr(resource, "prlimit"):
+        return
+    seconds, space = int(limits.seconds), int(limits.gigabytes * 2**30)
+    with suppress(ProcessLookupError):
+        resource.prlimit(process, resource.RLIMIT_CPU, (seconds, seconds + 5))
+        resource.prlimit(process, resource.RLIMIT_AS, (space, space))
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, SIGKILL)

@@ -76,9 +76,9 @@ def filled(make: Callable[[], nn.Module], inputs: Inputs, seed: int) -> nn.Modul
 def still_(model: nn.Module) -> nn.Module:
     """Switch off in place whatever drops at random in training mode, so that training mode can be compared as well."""
     for module in model.modules():
+        named_p = "Drop" in type(module).__name__ or type(module).__name__ == "StochasticDepth"
         for name, value in vars(module).items():
-            known = name == "p" and "Drop" in type(module).__name__ or "drop" in name or name == "layerdrop"
-            if known and isinstance(value, float):
+            if isinstance(value, float) and ("drop" in name or (name == "p" and named_p)):
                 setattr(module, name, 0.0)
     return model
 

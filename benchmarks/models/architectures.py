@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -73,12 +73,19 @@ class Architecture:
         head: the automatic class that builds it is `AutoModel` + this; a class of its own begins with `=`.
         config: what differs from `SMALL`.
         draw: its inputs.
+        options: how it is to be built otherwise than by default.
     """
 
     kind: str
     head: str
     config: Mapping[str, Any]
     draw: Draw
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The kind, and the options in words."""
+        return "+".join((self.kind, *self.options.values()))
 
     def attempt(self) -> Attempt:
         """How to build it."""
@@ -93,7 +100,7 @@ def _make(architecture: Architecture) -> nn.Module:
     config = cls(**{**fitting(_fields(cls), cls.attribute_map), **architecture.config})
     if architecture.head.startswith("="):
         return getattr(transformers, architecture.head.removeprefix("="))(config)
-    return getattr(transformers, f"AutoModel{architecture.head}").from_config(config)
+    return getattr(transformers, f"AutoModel{architecture.head}").from_config(config, **architecture.options)
 
 
 def fitting(fields: Iterable[str], renamed: Iterable[str]) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def fitting(fields: Iterable[str], renamed: Iterable[str]) -> dict[str, Any]:
 
 
 def _fields(cls: type) -> set[str]:
-    named = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    named = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
     return named | set(inspect.signature(cls.__init__).parameters)
 
 
@@ -215,6 +222,13 @@ _EXPERTS = _lines(
     jetmoe={"kv_channels": 16},
     qwen3_moe={"num_experts": 4},
 )
+
+#: By default experts are one grouped product; a loop over them, in plain operators, is another network to a tracer.
+_LOOPS = [
+    replace(expert, options={"experts_implementation": "eager"})
+    for expert in _EXPERTS
+    if expert.kind in ("deepseek_v3", "gpt_oss", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+]
 
 _RECURRENT = _lines(
     "ForCausalLM",
@@ -379,5 +393,5 @@ _SOUNDS = [
 ]
 
 ARCHITECTURES: dict[str, Architecture] = {
-    a.kind: a for a in (*_ENCODERS, *_DECODERS, *_EXPERTS, *_RECURRENT, *_TRANSLATORS, *_PICTURES, *_SOUNDS)
+    a.name: a for a in (*_ENCODERS, *_DECODERS, *_EXPERTS, *_LOOPS, *_RECURRENT, *_TRANSLATORS, *_PICTURES, *_SOUNDS)
 }

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import secateur
 from benchmarks.models import limits, strong
-from benchmarks.models.case import Built, build
+from benchmarks.models.case import Built, Inputs, build
 from benchmarks.models.faithful import faults, portrait, unsettle_
 from benchmarks.models.plans import least, plans
 from benchmarks.models.zoos import find
@@ -40,14 +40,14 @@ class Subject:
     Attributes:
         built: the model and its inputs.
         graph: its channel graph.
-        strong: the same model in float64 with numbers that hide nothing, and nothing dropped at random; None where it
-            gives no finite answers.
+        strong: the same model with numbers that hide nothing, and nothing dropped at random; None where it gives no
+            finite answers.
         trains: whether its answers in training mode can be compared.
     """
 
     built: Built
     graph: secateur.ChannelGraph
-    strong: nn.Module | None
+    strong: strong.Strong | None
     trains: bool
 
 
@@ -78,8 +78,9 @@ def check(zoo: str, name: str, seeds: int) -> Iterator[Part]:
     filled = strong.filled(lambda: copy.deepcopy(built.model), built.draw(1), seed=0)
     # What verification can compare in training mode, before everything is switched off that drops at random.
     yield {"training": "nothing" if filled is None else training(filled, built)}
-    quiet = None if filled is None else strong.still_(filled)
-    subject = Subject(built, graph, quiet, trains=quiet is not None and training(quiet, built) == "answers")
+    if filled is not None:
+        strong.still_(filled.model)
+    subject = Subject(built, graph, filled, trains=filled is not None and training(filled, built) == "answers")
     for plan_name, make in plans(seeds).items():
         yield {"stage": plan_name}
         yield {"plans": {plan_name: outcome(subject, make)}}
@@ -107,10 +108,13 @@ def structure(graph: secateur.ChannelGraph) -> Part:
     }
 
 
-def training(filled: nn.Module, built: Built) -> str:
+def training(filled: strong.Strong, built: Built) -> str:
     """What can be compared in training mode: the answers, only their shapes where it draws at random, or nothing."""
     try:
-        first, second = (strong.answers(copy.deepcopy(filled).train(), built.draw(1), seed=seed) for seed in range(2))
+        first, second = (
+            strong.answers(copy.deepcopy(filled.model).train(), built.draw(1), double=filled.double, seed=seed)
+            for seed in range(2)
+        )
     except Exception:  # whatever a forward raises in training mode, it then cannot be compared there
         return "nothing"
     gap = strong.gap(first, second)
@@ -158,16 +162,23 @@ def recheck(subject: Subject, plan: secateur.PruningPlan) -> Part:
     """The comparison once more, by code of our own, on other weights and other inputs, in both modes."""
     if subject.strong is None:
         return {"status": "unproven"}
-    inputs = subject.built.draw(2)
     try:
-        masked, shrunk = secateur.mask(subject.strong, plan), secateur.shrink(subject.strong, plan, verify=False)
-        seen = strong.gap(strong.answers(masked, inputs), strong.answers(shrunk, inputs))
-        if subject.trains:
-            masked.train(), shrunk.train()
-            seen = max(seen, strong.gap(strong.answers(masked, inputs), strong.answers(shrunk, inputs)))
+        seen = second_opinion(subject.strong, plan, subject.built.draw(2), train=subject.trains)
     except Exception as error:  # whatever a cut network raises is the finding
         return {"status": "raises", "error": describe(error)}
-    return {"status": "equal" if seen <= strong.EQUAL else "differs", "difference": seen, "training": subject.trains}
+    status = "equal" if seen <= subject.strong.limit else "differs"
+    return {"status": status, "difference": seen, "training": subject.trains, "double": subject.strong.double}
+
+
+def second_opinion(filled: strong.Strong, plan: secateur.PruningPlan, inputs: Inputs, *, train: bool) -> float:
+    """Largest relative difference between masked and shrunk network, in eval and, if asked, in training mode."""
+    masked = secateur.mask(filled.model, plan)
+    shrunk = secateur.shrink(filled.model, plan, verify=False)
+    seen = 0.0
+    for mode in (False, True) if train else (False,):
+        wanted, found = (strong.answers(model.train(mode), inputs, double=filled.double) for model in (masked, shrunk))
+        seen = max(seen, strong.gap(wanted, found))
+    return seen
 
 
 def verdict(error: VerificationError) -> str:

@@ -124,7 +124,7 @@ def answers(model: nn.Module, inputs: Inputs, *, double: bool, seed: int = 0) ->
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         with AllDouble() if double else nullcontext():
-            found = call(model, _doubled(inputs) if double else inputs)
+            found = call(model, doubled(inputs) if double else inputs)
     return [x for x in tensors(found) if x.is_floating_point()]
 
 
@@ -163,7 +163,8 @@ def _walk(value: Any) -> Iterator[Tensor]:
             yield from _walk(getattr(value, field.name))
 
 
-def _doubled(inputs: Inputs) -> Inputs:
+def doubled(inputs: Inputs) -> Inputs:
+    """The inputs in float64."""
     if isinstance(inputs, Tensor):
         return inputs.double() if inputs.is_floating_point() else inputs
-    return {k: _doubled(v) if isinstance(v, Tensor) else v for k, v in inputs.items()}
+    return {k: doubled(v) if isinstance(v, Tensor) else v for k, v in inputs.items()}

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -13,31 +14,50 @@ from rich.console import Console
 import secateur
 from benchmarks.models import judge
 from benchmarks.models.limits import ROOT, Limits
-from benchmarks.models.runner import Job, run_all
-from benchmarks.models.store import Key, read
+from benchmarks.models.runner import Job, run_all, take_times
+from benchmarks.models.store import Key, lines, read
+from benchmarks.models.table import page
+from benchmarks.models.timing import MODELS
 from benchmarks.models.zoos import ZOOS, names
 
 OUT = ROOT / "out" / "models"
+PAGE = ROOT / "docs" / "models.md"
 STEPS = ("check", "peer", "timing", "table")
 
 
 def main() -> None:
     wanted = options()
     console = Console()
-    limits = Limits(wanted.timeout, wanted.memory)
-    keys = chosen(wanted.zoo, wanted.only)
-    if "check" in wanted.steps:
-        job = Job(
-            title="masked = shrunk",
-            python=sys.executable,
-            module="benchmarks.models.check",
-            arguments=("--seeds", str(wanted.seeds)),
-            limits=limits,
-            file=OUT / "results.jsonl",
-            extra={"revision": revision()},
-            word=judge.word,
-        )
-        run_all(job, todo(job.file, keys, again=wanted.again), at_once=wanted.jobs, console=console)
+    keys = [] if set(wanted.steps) <= {"timing", "table"} else chosen(wanted.zoo, wanted.only)
+    common = {"limits": Limits(wanted.timeout, wanted.memory), "extra": {"revision": revision()}}
+    check = Job(
+        title="masked = shrunk",
+        python=sys.executable,
+        module="benchmarks.models.check",
+        arguments=("--seeds", str(wanted.seeds)),
+        file=OUT / "results.jsonl",
+        word=judge.word,
+        **common,
+    )
+    peer = Job(
+        title="the peer",
+        python=str(wanted.peer_python),
+        module="benchmarks.models.peer",
+        arguments=(),
+        file=OUT / "peer.jsonl",
+        word=lambda record: str(record["status"]),
+        **common,
+    )
+    for step, job in (("check", check), ("peer", peer)):
+        if step in wanted.steps:
+            run_all(job, todo(job.file, keys, again=wanted.again), at_once=wanted.jobs, console=console)
+    if "timing" in wanted.steps:
+        sides = {"secateur": sys.executable, "peer": str(wanted.peer_python)}
+        (OUT / "timing.jsonl").unlink(missing_ok=True)  # times of other days do not mix
+        take_times(OUT / "timing.jsonl", sides, MODELS, wanted.rounds, console)
+    if "table" in wanted.steps:
+        PAGE.write_text(page(read(check.file), read(peer.file), lines(OUT / "timing.jsonl"), versions()))
+        console.print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 def options() -> argparse.Namespace:
@@ -48,6 +68,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="plans with random widths per model")
     parser.add_argument("--timeout", type=float, default=120.0, help="CPU seconds per model")
     parser.add_argument("--memory", type=float, default=14.0, help="gigabytes per model")
+    parser.add_argument("--rounds", type=int, default=5, help="how often times are taken")
+    parser.add_argument("--peer-python", type=Path, default=ROOT / ".venv-peer" / "bin" / "python")
     parser.add_argument("--jobs", type=int, default=1, help="models at once")
     parser.add_argument("--again", action="store_true", help="check models that have a result, too")
     return parser.parse_args()
@@ -63,6 +85,11 @@ def todo(file: Path, keys: list[Key], *, again: bool) -> list[Key]:
     """The models that have no result yet."""
     done = set() if again else set(read(file))
     return [key for key in keys if key not in done]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the models come from."""
+    return {name: version(name) for name in ("torch", "torchvision", "timm", "transformers")}
 
 
 def revision() -> str:

@@ -114,7 +114,7 @@ def structure(graph: secateur.ChannelGraph) -> Part:
         "cuttable": len(graph.cuttable),
         "prunable": 1 - smallest.params / max(whole.params, 1),
         "macs": whole.macs,
-        "pinned": pinned.most_common(5),
+        "pinned": pinned.most_common(12),
     }
 
 

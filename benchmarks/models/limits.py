@@ -27,10 +27,9 @@ ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
-    # Large tensors come and go all the time; giving their pages back each time took half of a run.
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
 }
+#: Large tensors come and go all the time, and giving their pages back each time takes half of a check. Not for timing.
+ROOMY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,20 @@ def peak_gigabytes() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
-def run(command: Sequence[str], limits: Limits, listen: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+def run(
+    command: Sequence[str],
+    limits: Limits,
+    listen: Callable[[Mapping[str, Any]], None],
+    *,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
     """Run a process under limits and join the parts that it reports.
 
     Args:
         command: its arguments.
         limits: what it may use.
         listen: called with every part as it comes.
+        environment: variables beside `ENVIRONMENT`.
 
     Returns:
         The record: all parts joined; `status` is `timeout` or `killed` where the process did not come to its end.
@@ -75,7 +81,7 @@ def run(command: Sequence[str], limits: Limits, listen: Callable[[Mapping[str, A
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=os.environ | ENVIRONMENT,
+        env={**os.environ, **ENVIRONMENT, **environment},
         start_new_session=True,
     )
     _restrain(process.pid, limits)

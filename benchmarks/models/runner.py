@@ -67,6 +67,26 @@ def run_all(job: Job, keys: Sequence[Key], *, at_once: int, console: Console) ->
         list(pool.map(lambda key: _one(job, key, screen), keys))
 
 
+def take_times(file: Path, pythons: Mapping[str, str], models: Sequence[str], rounds: int, console: Console) -> None:
+    """Time every model on every side, one process at a time, sides and models in turn so that noise hits all alike.
+
+    Args:
+        file: where records go.
+        pythons: the interpreter of every side.
+        models: names of the models.
+        rounds: how often.
+        console: for the progress bar.
+    """
+    turns = [(number, model, side) for number in range(rounds) for model in models for side in pythons]
+    with _screen("CPU seconds", len(turns), console) as screen:
+        for number, model, side in turns:
+            screen.bars.update(screen.whole, counts=f"{model}, {side}")
+            command = [pythons[side], "-m", "benchmarks.models.timing", side, model]
+            found = limits.run(command, limits.Limits(seconds=600), lambda _: None, environment={})
+            append(file, {"zoo": side, "name": model, "round": number, **found})
+            screen.done(str(found["status"]))
+
+
 def _one(job: Job, key: Key, screen: Screen) -> None:
     zoo, name = key
     line = screen.bars.add_task(f"  {zoo} {name}", total=None, counts="starts")
@@ -77,7 +97,7 @@ def _one(job: Job, key: Key, screen: Screen) -> None:
 
     command = [job.python, "-m", job.module, zoo, name, *job.arguments]
     try:
-        found = limits.run(command, job.limits, listen)
+        found = limits.run(command, job.limits, listen, environment=limits.ROOMY)
     finally:
         screen.bars.remove_task(line)
     record = {"zoo": zoo, "name": name, **job.extra, **found}

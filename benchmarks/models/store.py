@@ -11,12 +11,16 @@ Record = Mapping[str, Any]
 Key = tuple[str, str]
 
 
-def read(file: Path) -> dict[Key, Record]:
-    """The last record of every model, by zoo and name; none where there is no file."""
+def lines(file: Path) -> list[Record]:
+    """All records in the order in which they were written; none where there is no file."""
     if not file.exists():
-        return {}
-    records = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-    return {(r["zoo"], r["name"]): r for r in records}
+        return []
+    return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+
+
+def read(file: Path) -> dict[Key, Record]:
+    """The last record of every model, by zoo and name."""
+    return {(r["zoo"], r["name"]): r for r in lines(file)}
 
 
 def append(file: Path, record: Record) -> None:

@@ -56,7 +56,9 @@ def main() -> None:
         (OUT / "timing.jsonl").unlink(missing_ok=True)  # times of other days do not mix
         take_times(OUT / "timing.jsonl", sides, MODELS, wanted.rounds, console)
     if "table" in wanted.steps:
-        PAGE.write_text(page(read(check.file), read(peer.file), lines(OUT / "timing.jsonl"), versions()))
+        listed = {zoo: len(names(zoo, OUT)) for zoo in ZOOS}
+        text = page(read(check.file), read(peer.file), lines(OUT / "timing.jsonl"), listed=listed, versions=versions())
+        PAGE.write_text(text)
         console.print(f"wrote {PAGE.relative_to(ROOT)}")
 
 

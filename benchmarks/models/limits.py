@@ -74,8 +74,9 @@ def run(
         The record: all parts joined; `status` is `timeout` or `killed` where the process did not come to its end.
     """
     record: dict[str, Any] = {}
+    errors: list[str] = []
     start = time.perf_counter()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -83,25 +84,24 @@ def run(
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT, **environment},
         start_new_session=True,
-    )
-    _restrain(process.pid, limits)
-    late = threading.Timer(5 * limits.seconds, lambda: _kill(process))
-    errors: list[str] = []
-    drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
-    late.start()
-    drain.start()
-    try:
-        for line in process.stdout or ():
-            if line.startswith(_MARK):
-                part = json.loads(line.removeprefix(_MARK))
-                join_(record, part)
-                listen(part)
-        code = process.wait()
-    finally:
-        late.cancel()
-        _kill(process)
-    drain.join(timeout=5)
-    return record | {"wall_s": time.perf_counter() - start} | ending(record, code, errors)
+    ) as process:
+        _restrain(process.pid, limits)
+        late = threading.Timer(5 * limits.seconds, lambda: _kill(process))
+        drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
+        late.start()
+        drain.start()
+        try:
+            for line in process.stdout or ():
+                if line.startswith(_MARK):
+                    part = json.loads(line.removeprefix(_MARK))
+                    join_(record, part)
+                    listen(part)
+            process.wait()
+        finally:
+            late.cancel()
+            _kill(process)
+            drain.join(timeout=5)
+    return record | {"wall_s": time.perf_counter() - start} | ending(record, process.returncode, errors)
 
 
 def join_(record: dict[str, Any], part: Mapping[str, Any]) -> None:

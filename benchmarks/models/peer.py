@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
 
 from benchmarks.models import limits, strong
@@ -81,6 +80,8 @@ def halve(model: nn.Module, inputs: Inputs, *, tag: bool = False) -> tuple[nn.Mo
     Returns:
         The model, and what every tensor held before the cut, by name.
     """
+    import torch_pruning  # noqa: PLC0415  only the peer's environment has it
+
     layers = makers_of_outputs(model, inputs)
     torch.manual_seed(0)
     pruner = torch_pruning.pruner.BasePruner(

@@ -14,13 +14,21 @@ Records = Mapping[Key, Record]
 _NONE = "—"
 
 
-def page(results: Records, peers: Records, timings: Sequence[Record], versions: Mapping[str, str]) -> str:
+def page(
+    results: Records,
+    peers: Records,
+    timings: Sequence[Record],
+    *,
+    listed: Mapping[str, int],
+    versions: Mapping[str, str],
+) -> str:
     """The whole page as Markdown.
 
     Args:
         results: records of `check` by zoo and name.
         peers: records of `peer` likewise.
         timings: records of `timing`, all rounds.
+        listed: how many models every zoo lists, checked or not.
         versions: of the packages that the models come from.
     """
     results = dict(sorted(results.items()))
@@ -30,7 +38,7 @@ def page(results: Records, peers: Records, timings: Sequence[Record], versions: 
             versions=", ".join(f"{name} {version}" for name, version in versions.items()),
             revisions=", ".join(f"{name} ({count})" for name, count in _revisions(results)) or _NONE,
         ),
-        zoos(results),
+        zoos(results, listed),
         "## Beside Torch-Pruning 1.6.1\n\n" + _PEER + "\n\n" + beside(results, peers),
         "## CPU seconds\n\n" + _TIMING + "\n\n" + times(timings),
         "## What was wrong\n\n" + (wrong(results) or "Nothing."),
@@ -52,7 +60,8 @@ inputs, repeats every verdict. *Wrong before verification* counts models of whic
 the graph alone would have been wrong. *Wrong handed out* counts models of which a plan passed verification, while the
 second comparison says that the networks differ. A model in which nothing can be cut counts as neither right nor wrong.
 
-Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of every group,
+*Tried* are models with a result, *checked* those of them that came to the end of the check within its limits of time
+and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of every group,
 and all plans of a model must be equal; *global* keeps half of the MACs by one ranking; *heads* keeps half of the heads.
 *Prunable* is the share of the parameters that goes when every group keeps its least; *MACs* is what *half* keeps."""
 
@@ -76,14 +85,14 @@ def zoos_of(records: Records) -> list[str]:
     return list(dict.fromkeys(zoo for zoo, _ in records))
 
 
-def zoos(results: Records) -> str:
+def zoos(results: Records, listed: Mapping[str, int]) -> str:
     """One row per zoo and one for all: how many are equal, for each kind of plan."""
-    heading = ["zoo", "models", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
+    heading = ["zoo", "listed", "tried", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
     heading += ["wrong before verification", "wrong handed out", "slowest"]
     groups = {zoo: [r for (z, _), r in results.items() if z == zoo] for zoo in zoos_of(results)}
-    rows = [[zoo, *_zoo_row(records)] for zoo, records in groups.items()]
+    rows = [[zoo, str(listed[zoo]), *_zoo_row(records)] for zoo, records in groups.items()]
     if len(groups) > 1:
-        rows.append(["**all**", *_zoo_row(list(results.values()))])
+        rows.append(["**all**", str(sum(listed[zoo] for zoo in groups)), *_zoo_row(list(results.values()))])
     return table(heading, rows)
 
 

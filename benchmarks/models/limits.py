@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, SIGXCPU
+from signal import SIGINT, SIGKILL, SIGXCPU
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +72,9 @@ def run(
 
     Returns:
         The record: all parts joined; `status` is `timeout` or `killed` where the process did not come to its end.
+
+    Raises:
+        KeyboardInterrupt: the process was interrupted, as a key does to all processes of a terminal.
     """
     record: dict[str, Any] = {}
     errors: list[str] = []
@@ -83,10 +86,9 @@ def run(
         text=True,
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT, **environment},
-        start_new_session=True,
     ) as process:
         _restrain(process.pid, limits)
-        late = threading.Timer(5 * limits.seconds, lambda: _kill(process))
+        late = threading.Timer(5 * limits.seconds, process.kill)
         drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
         late.start()
         drain.start()
@@ -99,8 +101,10 @@ def run(
             process.wait()
         finally:
             late.cancel()
-            _kill(process)
+            process.kill()
             drain.join(timeout=5)
+    if process.returncode == -SIGINT:
+        raise KeyboardInterrupt
     return record | {"wall_s": time.perf_counter() - start} | ending(record, process.returncode, errors)
 
 
@@ -128,9 +132,3 @@ def _restrain(process: int, limits: Limits) -> None:
     with suppress(ProcessLookupError):
         resource.prlimit(process, resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.prlimit(process, resource.RLIMIT_AS, (space, space))
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, SIGKILL)

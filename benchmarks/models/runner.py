@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,8 +52,10 @@ class Screen:
     counts: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def done(self, word: str) -> None:
-        """One more model came to `word`."""
+    def done(self, what: str, word: str) -> None:
+        """One more model came to `word`. A log gets a line for it, where rewriting lines would help nobody."""
+        if self.bars.disable:
+            print(f"{what}: {word}", flush=True)
         with self.lock:
             self.counts[word] += 1
             text = " · ".join(f"{count} {name}" for name, count in self.counts.most_common())
@@ -63,8 +64,13 @@ class Screen:
 
 def run_all(job: Job, keys: Sequence[Key], *, at_once: int, console: Console) -> None:
     """Run a job for every model and append its records."""
-    with _screen(job.title, len(keys), console) as screen, ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda key: _one(job, key, screen), keys))
+    with _screen(job.title, len(keys), console) as screen:
+        pool = ThreadPoolExecutor(at_once)
+        try:
+            for _ in pool.map(lambda key: _one(job, key, screen), keys):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an interrupt no further model starts
 
 
 def take_times(file: Path, pythons: Mapping[str, str], models: Sequence[str], rounds: int, console: Console) -> None:
@@ -84,7 +90,7 @@ def take_times(file: Path, pythons: Mapping[str, str], models: Sequence[str], ro
             command = [pythons[side], "-m", "benchmarks.models.timing", side, model]
             found = limits.run(command, limits.Limits(seconds=600), lambda _: None, environment={})
             append(file, {"zoo": side, "name": model, "round": number, **found})
-            screen.done(str(found["status"]))
+            screen.done(f"{side} {model}", str(found["status"]))
 
 
 def _one(job: Job, key: Key, screen: Screen) -> None:
@@ -103,7 +109,7 @@ def _one(job: Job, key: Key, screen: Screen) -> None:
     record = {"zoo": zoo, "name": name, **job.extra, **found}
     with screen.lock:
         append(job.file, record)
-    screen.done(job.word(record))
+    screen.done(f"{zoo} {name}", job.word(record))
 
 
 @contextmanager
@@ -115,9 +121,6 @@ def _screen(title: str, total: int, console: Console) -> Iterator[Screen]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[counts]}"),
     )
-    # Rewriting lines of a log helps nobody; there one line at the end will do.
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         screen = Screen(bars, bars.add_task(title, total=total, counts=""))
         yield screen
-    if not console.is_terminal:
-        print(f"{title}: {dict(screen.counts)}", file=sys.stderr)

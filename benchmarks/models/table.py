@@ -61,9 +61,10 @@ the graph alone would have been wrong. *Wrong handed out* counts models of which
 second comparison says that the networks differ. A model in which nothing can be cut counts as neither right nor wrong.
 
 *Tried* are models with a result, *checked* those of them that came to the end of the check within its limits of time
-and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of every group,
-and all plans of a model must be equal; *global* keeps half of the MACs by one ranking; *heads* keeps half of the heads.
-*Prunable* is the share of the parameters that goes when every group keeps its least; *MACs* is what *half* keeps."""
+and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of
+every group, and all plans of a model must be equal; *global* keeps half of the MACs by one ranking; *heads* keeps half
+of the heads. *Prunable* is the share of the parameters that goes when every group keeps its least; *MACs* is what
+*half* keeps."""
 
 _PEER = """\
 The same models, the same inputs: half of the channels of every layer but those that make the outputs, chosen at random,
@@ -107,7 +108,7 @@ _NAMES: Mapping[str, Callable[[str], bool]] = {
 
 def _zoo_row(records: Sequence[Record]) -> list[str]:
     checked = [r for r in records if r["status"] == "checked"]
-    slowest = max(checked, key=lambda r: float(r["cpu_s"]), default=None)
+    slowest = max(checked, key=lambda r: float(r.get("cpu_s", 0)), default=None)
     return [
         str(len(records)),
         str(len(checked)),

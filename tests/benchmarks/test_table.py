@@ -168,12 +168,15 @@ def test_the_last_record_counts(tmp_path):
     assert len(lines(file)) == 2
 
 
-def test_the_screen_counts():
+def test_the_screen_counts(capsys):
     class Bars:
+        disable = True
+
         def update(self, task, **what):
             self.shown = what["counts"]
 
     screen = Screen(Bars(), 0)
     for word in ("equal", "differs", "equal"):
-        screen.done(word)
+        screen.done("timm net", word)
+    assert capsys.readouterr().out.splitlines()[1] == "timm net: differs"
     assert screen.bars.shown == "2 equal · 1 differs"

@@ -94,22 +94,26 @@ def test_a_shifted_producer(name, group):
 
 
 @pytest.mark.parametrize("name", ["tied", "group_norm", "normed_mlp", "attention"])
-def test_a_forgotten_live_norm(name):
+def test_a_forgotten_live_call(name):
     found = prepare(TINY[name])
     normed = next(g.name for g in found.graph.cuttable.values() if not g.exact)
-    broken = replace(found.graph, live_norms=found.graph.live_norms[1:] if len(found.graph.live_norms) > 1 else ())
+    broken = replace(found.graph, live=found.graph.live[1:])
     with pytest.raises(VerificationError, match="differ"):
         verify(found.model, plan_for(broken, normed))
 
 
-@pytest.mark.parametrize(
-    ("name", "group"), [("fused_attention", "attention.qkv"), ("encoder_layer", "0"), ("literal", "stem")]
-)
+@pytest.mark.parametrize(("name", "group"), [("encoder_layer", "0"), ("literal", "stem")])
 def test_a_pin_removed(name, group):
     found = prepare(TINY[name])
     broken = changed(found.graph, group, pinned="")
     with pytest.raises(VerificationError, match=r"does not run|differ"):
         verify(found.model, plan_for(broken, group))
+
+
+def test_a_forgotten_rescaling():
+    found = prepare(TINY["fused_attention"])
+    with pytest.raises(VerificationError, match="differ"):
+        verify(found.model, plan_for(replace(found.graph, rescalings=()), "attention.qkv"))
 
 
 def test_a_forgotten_attribute():

@@ -57,7 +57,7 @@ def explode_on(monkeypatch, place, name, call=1):
         (trace, probe, "find_fault"),
         (trace, probe, "cut_"),
         (mask, parametrize, "register_parametrization"),
-        (mask, masking, "live_norm"),
+        (mask, masking, "make_live_"),
         (shrink, cut, "_select"),
         (shrink, parametrize, "register_parametrization"),
     ],

@@ -2,21 +2,25 @@
 
 A unit is dead when everything that consumes it is zero. The mask is a multiplication inside the parametrisation of
 every parameter of the group, so dead entries have zero gradient (they do not enter a clipped gradient norm) and no
-optimiser can wake them. Normalisations that reduce over cut units are swapped for ones that use live units only.
+optimiser can wake them. Where a forward computes a mean, a norm or a softmax over cut units, it uses live units only.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from secateur.apply.live_norms import LiveGroupNorm, LiveLayerNorm, live_norm
+from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
+from secateur.apply.live_functions import Live
+from secateur.core.groups import LiveCall
 from secateur.core.plan import PruningPlan
+
+_Key = TypeVar("_Key", str, LiveCall)
 
 
 class Masked(nn.Module):
@@ -53,24 +57,30 @@ def mask(model: nn.Module, plan: PruningPlan) -> nn.Module:
         IncompatibleError: the plan was made for another structure.
     """
     student = copy.deepcopy(model)
-    earlier = masks_of(student)
-    return mask_(unmask_(student) if earlier else student, plan, earlier=earlier)
+    masks, live = masks_of(student), live_of(student)
+    return mask_(unmask_(student), plan, masks=masks, live=live)
 
 
-def mask_(model: nn.Module, plan: PruningPlan, *, earlier: Mapping[str, Tensor] | None = None) -> nn.Module:
+def mask_(
+    model: nn.Module,
+    plan: PruningPlan,
+    *,
+    masks: Mapping[str, Tensor] | None = None,
+    live: Mapping[LiveCall, Tensor] | None = None,
+) -> nn.Module:
     """Mask `model`, which must not be masked yet, in place and return it.
 
     Args:
         model: changed in place.
         plan: what stays.
-        earlier: masks by parameter name that hold beside the plan's.
+        masks: masks by parameter name that hold beside the plan's.
+        live: by call, entries that are alive, beside the plan's.
     """
     plan.check_fits(model)
-    masks = plan.masks()
-    for name, keep in (earlier or {}).items():
-        masks[name] = masks[name] & keep if name in masks else keep
+    masks = _both(plan.masks(), masks or {})
     if plan.is_structured:
-        _swap_norms_(model, plan, masks)
+        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
+        _make_live_(model, _both(found, live or {}))
     parameters = dict(model.named_parameters())
     done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
@@ -99,7 +109,7 @@ def _siblings(module: nn.Module) -> tuple[str, ...]:
 
 def is_masked(model: nn.Module) -> bool:
     """Whether `model` came out of `mask`."""
-    return any(isinstance(m, Masked) for m in model.modules())
+    return any(isinstance(m, Masked | LiveForward) for m in model.modules())
 
 
 def masks_of(model: nn.Module) -> dict[str, Tensor]:
@@ -120,10 +130,7 @@ def unmask_(model: nn.Module) -> nn.Module:
         chains = _chains(module)
         if chains:
             _bake_(module, chains)
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if isinstance(module, LiveLayerNorm | LiveGroupNorm):
-            owner, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(owner), leaf, module.original_norm())
+    unmake_live_(model.modules())
     return model
 
 
@@ -153,14 +160,27 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
         module.register_parameter(leaf, own[leaf])
 
 
-def _swap_norms_(model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor]) -> None:
-    """Put live-statistics twins in the place of norms, under every name of a norm, with the mask of its weight."""
-    every = {alias: masks.get(name) for name, axes in plan.graph.tensors.items() for alias in (name, *axes.aliases)}
-    paths = list(model.named_modules(remove_duplicate=False))
-    for name in plan.graph.live_norms:
-        live, norm = every[f"{name}.weight"], model.get_submodule(name)
-        if live is not None:
-            twin = live_norm(norm, live)
-            for path in (path for path, module in paths if module is norm):
-                owner, _, leaf = path.rpartition(".")
-                setattr(model.get_submodule(owner), leaf, twin)
+def _both(new: Mapping[_Key, Tensor], old: Mapping[_Key, Tensor]) -> dict[_Key, Tensor]:
+    """What both sides keep."""
+    return {**old, **{key: keep & old[key] if key in old else keep for key, keep in new.items()}}
+
+
+def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
+    """Let every forward that computes over cut units leave dead ones out."""
+    for name in dict.fromkeys(call.module for call in live):
+        mine = {call: keep for call, keep in live.items() if call.module == name}
+        keys = dict.fromkeys((call.function, call.number) for call in mine)
+        make_live_(
+            model.get_submodule(name),
+            {k: tuple(Live(c, keep) for c, keep in mine.items() if (c.function, c.number) == k) for k in keys},
+        )
+
+
+def live_of(model: nn.Module) -> dict[LiveCall, Tensor]:
+    """By call, which entries are alive where a masked forward computes over cut units."""
+    return {
+        live.call: live.alive
+        for module in model.modules()
+        for lives in live_calls_of(module).values()
+        for live in lives
+    }

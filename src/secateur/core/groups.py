@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +151,98 @@ class Attribute:
     item: int | None = None
 
 
+#: Functions of torch that ask how many entries a dim has: a mean divides by it, a softmax gives each a share. Where
+#: such a dim is cut, the masked network must leave dead entries out.
+LIVE_FUNCTIONS = frozenset(
+    {
+        "mean", "sum", "var", "std", "var_mean", "std_mean", "amax", "amin", "max", "min", "softmax", "log_softmax",
+        "layer_norm", "group_norm", "batch_norm", "rms_norm", "norm", "linalg_vector_norm", "normalize",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveCall:
+    """One call of a function of torch, made by a module's forward, that computes over a dim that may be cut.
+
+    Attributes:
+        module: qualified name of the module whose forward makes the call; empty for the model itself.
+        function: its name, one of `LIVE_FUNCTIONS`.
+        number: how many calls of that function come before it while this forward runs.
+        dim: the dim of the function's first argument.
+        size: the length of that dim before any cut.
+        members: groups whose units lie along the dim, each with the unit of every entry, long `(size,)`, -1 for none.
+    """
+
+    module: str
+    function: str
+    number: int
+    dim: int
+    size: int
+    members: tuple[tuple[str, Tensor], ...]
+
+    def live(self, kept: Mapping[str, Tensor]) -> Tensor | None:
+        """Boolean `(size,)`, True = alive under `kept`; None where nothing along the dim dies."""
+        vector = torch.ones(self.size, dtype=torch.bool)
+        for group, unit in self.members:
+            if group in kept:
+                mine = unit >= 0
+                vector[mine] = kept[group][unit[mine]]
+        return None if bool(vector.all()) else vector
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, LiveCall)
+            and self.key == other.key
+            and (self.dim, self.size, len(self.members)) == (other.dim, other.size, len(other.members))
+            and all(a == b and torch.equal(i, j) for (a, i), (b, j) in zip(self.members, other.members, strict=True))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.dim, self.size))
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which call it is."""
+        return self.module, self.function, self.number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescaling:
+    """Entries of a parameter that a cut multiplies with a power of a width, so that a scalar in forward stays right.
+
+    Attention divides by the root of the head's width and reads that off a shape: after a cut the number drifts, and the
+    query's weights take up the difference.
+
+    Attributes:
+        tensor: qualified name of the parameter.
+        dim: the dim along which `entries` counts.
+        entries: long, the entries that are rescaled.
+        axis: the width that the scalar is computed from.
+        power: the factor is `(width after / width before) ** power`.
+    """
+
+    tensor: str
+    dim: int
+    entries: Tensor
+    axis: Axis
+    power: float
+
+    def factor(self, full: Mapping[str, int], widths: Mapping[str, int]) -> float:
+        """What the entries are multiplied with when widths go from `full` to `widths`."""
+        return float((self.axis.size(widths) / self.axis.size(full)) ** self.power)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Rescaling)
+            and (self.tensor, self.dim, self.axis, self.power) == (other.tensor, other.dim, other.axis, other.power)
+            and torch.equal(self.entries, other.entries)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.tensor, self.dim, self.axis, self.power))
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelGraph:
     """What the structure of a model allows.
@@ -160,7 +252,8 @@ class ChannelGraph:
         tensors: every parameter and buffer by name.
         ops: the operators that cost multiply-accumulates.
         attributes: integers on modules that follow a cut.
-        live_norms: modules whose statistics reduce over cuttable units; masking swaps in live statistics.
+        live: calls that compute over cuttable units; masking makes them leave dead units out.
+        rescalings: parameters that a cut rescales, so that scalars computed from widths stay what they were.
         fingerprint: hash of tensor names and shapes; checked before any plan is applied.
         unknown: operators without a rule and how often each was met.
         inputs: shapes and ranges of the example inputs, enough to make others like them (`Example.from_spec`).
@@ -170,7 +263,8 @@ class ChannelGraph:
     tensors: Mapping[str, TensorAxes]
     ops: tuple[Op, ...]
     attributes: tuple[Attribute, ...]
-    live_norms: tuple[str, ...]
+    live: tuple[LiveCall, ...]
+    rescalings: tuple[Rescaling, ...]
     fingerprint: str
     unknown: Mapping[str, int]
     inputs: Mapping[str, Any] = field(hash=False)
@@ -184,6 +278,28 @@ class ChannelGraph:
     def full(self) -> dict[str, int]:
         """The width of every group before any cut."""
         return {name: g.units for name, g in self.groups.items()}
+
+    def draw(self, form: Literal["text", "svg"] = "text", *, every: bool = False) -> str:
+        """A picture of what moves together, to be read downwards in order of execution.
+
+        A band is a group: wherever it runs, a unit that is cut is cut. A weight is a box that takes the units of the
+        bands above it and gives those of the band below it, so a band that passes by is a residual stream, and one into
+        which another weight flows is a sum. What else is cut along (scales, biases, statistics) stands beside the band.
+        Pinned groups are grey, with the reason.
+
+        Args:
+            form: "text" for a terminal, or "svg" for a page: `Path("groups.svg").write_text(graph.draw("svg"))`.
+            every: draw every row of a long picture; by default equal neighbours are drawn once and counted.
+
+        Returns:
+            The drawing, as text.
+
+        Raises:
+            UnknownNameError: there is no such form.
+        """
+        from secateur.core.picture import draw  # noqa: PLC0415  the picture is drawn of graphs, so it comes after them
+
+        return draw(self, form, every=every)
 
     def widths(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
         """The width of every group under `kept` (group name to boolean units); a group not named keeps all."""

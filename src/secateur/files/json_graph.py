@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateur.core.groups import Attribute, Axis, ChannelGraph, Group, Op, Role, Slot, TensorAxes
+import torch
+from torch import Tensor
+
+from secateur.core.groups import (
+    LIVE_FUNCTIONS,
+    Attribute,
+    Axis,
+    ChannelGraph,
+    Group,
+    LiveCall,
+    Op,
+    Rescaling,
+    Role,
+    Slot,
+    TensorAxes,
+)
 from secateur.files.json_index import index_from_json, index_to_json
 from secateur.files.json_inputs import inputs_from_json
 from secateur.files.reading import Node
 
 #: No layer is wider; a file that says so would only ask for memory that nobody has.
 _WIDEST = 2**24
+
+#: No scalar in a network follows a width more steeply.
+_STEEPEST = 4
 
 Sizes = dict[str, int]
 
@@ -21,7 +39,8 @@ def graph_to_json(graph: ChannelGraph) -> dict[str, Any]:
         "fingerprint": graph.fingerprint,
         "inputs": dict(graph.inputs),
         "unknown": dict(graph.unknown),
-        "live_norms": list(graph.live_norms),
+        "live": [_live_to_json(call) for call in graph.live],
+        "rescalings": [_rescaling_to_json(one) for one in graph.rescalings],
         "tensors": {name: _tensor_to_json(axes) for name, axes in graph.tensors.items()},
         "groups": {name: _group_to_json(group) for name, group in graph.groups.items()},
         "ops": [_op_to_json(op) for op in graph.ops],
@@ -35,7 +54,9 @@ def graph_from_json(node: Node) -> ChannelGraph:
     Raises:
         CodecError: something is missing, malformed, or refers to what is not there.
     """
-    fields = node.record("fingerprint", "inputs", "unknown", "live_norms", "tensors", "groups", "ops", "attributes")
+    fields = node.record(
+        "fingerprint", "inputs", "unknown", "live", "rescalings", "tensors", "groups", "ops", "attributes"
+    )
     # Widths first: axes speak of groups, and slots speak of axes.
     groups = fields["groups"].entries()
     full = {name: _group_fields(group)["units"].whole(0, _WIDEST) for name, group in groups.items()}
@@ -45,7 +66,8 @@ def graph_from_json(node: Node) -> ChannelGraph:
         tensors=tensors,
         ops=tuple(_op_from_json(op, tensors, full) for op in fields["ops"].items()),
         attributes=tuple(_attribute_from_json(a, full) for a in fields["attributes"].items()),
-        live_norms=tuple(name.text() for name in fields["live_norms"].items()),
+        live=tuple(_live_from_json(call, full) for call in fields["live"].items()),
+        rescalings=tuple(_rescaling_from_json(one, tensors, full) for one in fields["rescalings"].items()),
         fingerprint=fields["fingerprint"].text(),
         unknown={name: count.whole(low=0) for name, count in fields["unknown"].entries().items()},
         inputs=inputs_from_json(fields["inputs"]),
@@ -153,6 +175,74 @@ def _attribute_from_json(node: Node, full: Sizes) -> Attribute:
     fields = node.record("module", "name", "axis", "item")
     item = None if fields["item"].value is None else fields["item"].whole(low=0)
     return Attribute(fields["module"].text(), fields["name"].text(), _axis_from_json(fields["axis"], full), item)
+
+
+def _live_to_json(call: LiveCall) -> dict[str, Any]:
+    return {
+        "module": call.module,
+        "function": call.function,
+        "number": call.number,
+        "dim": call.dim,
+        "size": call.size,
+        "members": {group: _units_to_json(unit) for group, unit in call.members},
+    }
+
+
+def _units_to_json(unit: Tensor) -> Any:
+    """The unit of every entry; None where that is the entry's own number."""
+    return None if torch.equal(unit, torch.arange(len(unit))) else unit.tolist()
+
+
+def _live_from_json(node: Node, full: Sizes) -> LiveCall:
+    fields = node.record("module", "function", "number", "dim", "size", "members")
+    if fields["function"].text() not in LIVE_FUNCTIONS:
+        raise fields["function"].fail(f"one of {', '.join(sorted(LIVE_FUNCTIONS))}")
+    size, members = fields["size"].whole(0, _WIDEST), []
+    for group, units in fields["members"].entries().items():
+        if group not in full:
+            raise units.fail("units of one of the graph's groups")
+        if units.value is None:
+            if size > full[group]:
+                raise units.fail(f"a list, since {group!r} has only {full[group]} units")
+            members.append((group, torch.arange(size)))
+            continue
+        numbers = [n.whole(-1, full[group] - 1) for n in units.items()]
+        if len(numbers) != size:
+            raise units.fail(f"{size} numbers")
+        members.append((group, torch.tensor(numbers, dtype=torch.long)))
+    return LiveCall(
+        fields["module"].text(),
+        fields["function"].text(),
+        fields["number"].whole(low=0),
+        fields["dim"].whole(low=0),
+        size,
+        tuple(members),
+    )
+
+
+def _rescaling_to_json(one: Rescaling) -> dict[str, Any]:
+    return {
+        "tensor": one.tensor,
+        "dim": one.dim,
+        "entries": one.entries.tolist(),
+        "axis": _axis_to_json(one.axis),
+        "power": one.power,
+    }
+
+
+def _rescaling_from_json(node: Node, tensors: dict[str, TensorAxes], full: Sizes) -> Rescaling:
+    fields = node.record("tensor", "dim", "entries", "axis", "power")
+    tensor = _known_tensor(fields["tensor"], tensors)
+    dim = fields["dim"].whole(0, len(tensors[tensor].axes) - 1)
+    size = tensors[tensor].axes[dim].size(full)
+    entries = [n.whole(0, size - 1) for n in fields["entries"].items()]
+    axis = _axis_from_json(fields["axis"], full)
+    if axis.size(full) < 1:
+        raise fields["axis"].fail("a length of 1 or more")
+    power = fields["power"].number()
+    if not abs(power) <= _STEEPEST:
+        raise fields["power"].fail(f"a number from -{_STEEPEST} to {_STEEPEST}")
+    return Rescaling(tensor, dim, torch.tensor(entries, dtype=torch.long), axis, power)
 
 
 def _known_tensor(node: Node, tensors: dict[str, TensorAxes]) -> str:

@@ -14,7 +14,7 @@ _LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
 def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> None:
-    """Remove from every tensor of `model` the entries of units that are not kept, and refresh its integers.
+    """Remove from every tensor of `model` the entries of units that are not kept, and refresh what follows widths.
 
     Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
 
@@ -24,7 +24,14 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
         kept: group name to boolean `(units,)`; groups not named keep all.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    widths = graph.widths(kept)
     with torch.no_grad():
+        for one in graph.rescalings:
+            factor = one.factor(graph.full, widths)
+            if factor != 1.0:
+                tensor = tensors[one.tensor]
+                entries = one.entries.to(tensor.device)
+                tensor.data.index_copy_(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
         for name, by_dim in graph.dim_keeps(kept).items():
             tensor = tensors[name]
             index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
@@ -34,7 +41,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
                 tensor.grad = grad
             else:
                 tensor.data = _select(tensor.data, index)
-    refresh_(model, graph.attributes, graph.widths(kept))
+    refresh_(model, graph.attributes, widths)
 
 
 def refresh_(model: nn.Module, attributes: Iterable[Attribute], widths: Mapping[str, int]) -> None:

@@ -41,6 +41,44 @@ class State:
         return cls((None,) * dims, (False,) * dims)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveSite:
+    """A dim over which a call computes, if the masked network can leave dead entries out of it.
+
+    Attributes:
+        labels: along the dim; None where nothing may be cut.
+        module: whose forward makes the call.
+        function: the function of torch that it calls, and how many calls of that function came before.
+        dim: the dim of the function's first argument.
+        size: its length.
+    """
+
+    labels: Tensor | None
+    module: str
+    function: tuple[str, int]
+    dim: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """A number that follows the length of a dim, to a power; rescaled weights make up for it."""
+
+    labels: Tensor
+    power: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescaled:
+    """Entries of a parameter along a dim that are scaled by a power of how the length of another dim changes."""
+
+    tensor: str
+    dim: int
+    entries: Tensor
+    labels: Tensor
+    power: float
+
+
 @dataclass(slots=True)
 class Atoms:
     """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays.
@@ -50,7 +88,7 @@ class Atoms:
         edges: joined atoms.
         pins: atoms that may not be cut, and why.
         roles: atoms of parameters, and the part they play.
-        live: atoms over which a norm computes statistics, and the norm's module.
+        live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
     """
 
@@ -58,7 +96,7 @@ class Atoms:
     edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     pins: list[tuple[Tensor, str]] = field(default_factory=list)
     roles: list[tuple[Tensor, Role]] = field(default_factory=list)
-    live: list[tuple[Tensor, str]] = field(default_factory=list)
+    live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
 
     def new(self, size: int) -> Tensor:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn.utils import parametrize
 
-from secateur.graph.labels import Atoms, State
+from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
-from secateur.graph.rules.base import RULES, Booking, Rule, Site
+from secateur.graph.rules.base import RULES, Booking, Position, Rule, Site
 from secateur.graph.rules.pointwise import pointwise
 
 
@@ -29,7 +29,11 @@ class Propagation:
         labels: per call, the label vectors of each tensor output, as they were when it came out.
         unknown: operators without a rule, counted.
         first_use: tensor name to the index of the first call that used it.
-        single: modules that make one call and no other, themselves or through their children.
+        read: per call, the label vectors of each tensor argument, as they were when it went in.
+        positions: per call, entries that its arguments name by number.
+        by_module: numbers of the calls that each module's own forward makes.
+        drifts: per call, how the number that it computes with follows a width.
+        rescaled: weights that make up for that.
     """
 
     recording: Recording
@@ -39,7 +43,11 @@ class Propagation:
     labels: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     first_use: dict[str, int] = field(default_factory=dict)
-    single: frozenset[str] = frozenset()
+    read: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
+    positions: dict[int, list[Position]] = field(default_factory=dict)
+    by_module: dict[str, list[int]] = field(default_factory=dict)
+    drifts: dict[int, Drift] = field(default_factory=dict)
+    rescaled: list[Rescaled] = field(default_factory=list)
 
 
 def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
@@ -85,9 +93,8 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
-    made = Counter(call.module for call in recording.calls)
-    walk.single = frozenset(n for n, times in made.items() if times == 1 and not list(modules[n].children()))
     for number, call in enumerate(recording.calls):
+        walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
             if ref.key in recording.names:
                 walk.first_use.setdefault(recording.names[ref.key], number)
@@ -114,7 +121,8 @@ def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    site = Site(call, walk.atoms, states, modules, walk.bookings, walk.single)
+    site = Site(call, walk.atoms, states, modules, walk.bookings)
+    walk.read.append([site.state_of(ref).labels for ref in call.refs()])
     found = rule_for(call)
     if found is not None:
         result = found(site)
@@ -128,6 +136,8 @@ def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapp
         if ref.key not in walk.recording.names or call.mutates:
             states[ref.key] = state
     walk.labels.append([s.labels for s in made])
+    if site.positions:
+        walk.positions[len(walk.labels) - 1] = site.positions
 
 
 def rule_for(call: Call) -> Rule | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
+from secateur.core.groups import LIVE_FUNCTIONS
+from secateur.graph.weightless import OnlyShapes
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
 _NUMBERS = frozenset({"number", "Tensor", "Optional[number]", "Optional[Tensor]"})
@@ -39,12 +43,15 @@ class Call:
         bound: arguments by schema name; tensors replaced by `Ref`.
         outputs: results, tensors replaced by `Ref`, flattened.
         module: qualified name of the module whose forward made the call.
+        function: the function of `LIVE_FUNCTIONS` that the forward called to make it, and how many calls of that
+            function came before, if it is one of them.
     """
 
     func: OpOverload
     bound: dict[str, Any]
     outputs: tuple[Any, ...]
     module: str
+    function: tuple[str, int] | None = None
 
     @property
     def name(self) -> str:
@@ -91,11 +98,42 @@ class Recording:
     failure: tuple[Exception, str] | None = None
 
 
+@dataclass(slots=True)
+class _Frame:
+    """A module whose forward is running, and how often it has called which function so far, its children included."""
+
+    module: str
+    calls: Counter[str] = field(default_factory=Counter)
+
+
+class _Functions(TorchFunctionMode):
+    """Knows which function of torch a forward is in. Operators are recorded far below, where that is forgotten."""
+
+    def __init__(self, stack: list[_Frame]) -> None:
+        super().__init__()
+        self.stack = stack
+        self.current: tuple[str, int] | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name not in LIVE_FUNCTIONS or self.current is not None:
+            return func(*args, **(kwargs or {}))
+        for frame in self.stack:
+            frame.calls[name] += 1
+        self.current = name, self.stack[-1].calls[name] - 1
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.current = None
+
+
 class _Recorder(TorchDispatchMode):
-    def __init__(self, model: nn.Module, recording: Recording, stack: list[str]) -> None:
+    def __init__(self, model: nn.Module, recording: Recording, functions: _Functions) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         self.recording = recording
-        self.stack = stack
+        self.functions = functions
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}
@@ -118,18 +156,24 @@ class _Recorder(TorchDispatchMode):
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-
-        def hide(x: Any) -> Any:
-            return self.ref(x) if isinstance(x, Tensor) else x
-
         names = [a.name for a in func._schema.arguments]  # noqa: SLF001
-        bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
+        bound = dict(zip(names, self.hide(args), strict=False)) | {k: self.hide(v) for k, v in kwargs.items()}
+        bound.pop("device", None)  # a recording is the same wherever it is made
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         out = func(*args, **kwargs)
-        outputs = tuple(hide(x) for x in tree_leaves(out))
-        self.recording.calls.append(Call(func, bound, outputs, self.stack[-1] if self.stack else ""))
+        outputs = tuple(self.hide(x) for x in tree_leaves(out))
+        where = self.functions.stack[-1].module
+        self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
         return out
+
+    def hide(self, value: Any) -> Any:
+        """An operator's argument or result with its tensors replaced by references."""
+        if isinstance(value, Tensor):
+            return self.ref(value)
+        if isinstance(value, list | tuple):
+            return [self.hide(x) for x in value]
+        return value
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -151,28 +195,30 @@ def plain_operators() -> Iterator[None]:
 
 def record(model: nn.Module, example: Example) -> Recording:
     """Run `model` (a copy that may be used up) and write down what happens; a failing pass is recorded as `failure`."""
-    recording, stack = Recording(), [""]
+    recording, stack = Recording(), [_Frame("")]
     handles = []
     for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
+        handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(_Frame(name))))
         handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
-    recorder, example = (
-        _Recorder(model, recording, stack),
-        example.map(torch.clone),
-    )  # a forward may write into its inputs
+    functions = _Functions(stack)
+    recorder = _Recorder(model, recording, functions)
+    example = example.map(torch.clone)  # a forward may write into its inputs
+    guard = OnlyShapes([*model.parameters(), *model.buffers(), *example.tensors()])
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), recorder:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), functions, guard, recorder:
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
+        if guard.failure is not None:  # the forward pass has caught it
+            raise guard.failure
     except Exception as error:
-        recording.failure = (error, stack[-1])
+        recording.failure = (error, stack[-1].module)
     finally:
         for handle in handles:
             handle.remove()
     return recording
 
 
-def _pop(stack: list[str]) -> None:
+def _pop(stack: list[_Frame]) -> None:
     stack.pop()
 
 

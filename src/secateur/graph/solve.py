@@ -9,7 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from secateur.core.groups import Attribute, Axis, ChannelGraph, Group, Op, Role, Slot, TensorAxes, fingerprint
+from secateur.core.groups import (
+    Attribute,
+    Axis,
+    ChannelGraph,
+    Group,
+    LiveCall,
+    Op,
+    Rescaling,
+    Role,
+    Slot,
+    TensorAxes,
+    fingerprint,
+)
 from secateur.core.rng import generator
 from secateur.graph.attributes import standard_attributes
 from secateur.graph.labels import strongest
@@ -107,16 +119,13 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
     for b in walk.bookings:
         loops = [solution.axis(v, len(v)) or Axis(len(v)) for v in b.loops]
         ops.append(Op(b.name, b.module, b.weight, (Axis(b.constant), *loops)))
-    cuttable = {g.name for g in solution.groups.values() if not g.pinned}
-    live = {
-        m for labels, m in walk.atoms.live if _names(solution, labels) & cuttable
-    }  # only norms whose units may really go
     return ChannelGraph(
         groups=solution.groups,
         tensors=tensors,
         ops=tuple(ops),
         attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
-        live_norms=tuple(sorted(live)),
+        live=_live_calls(walk, solution),
+        rescalings=_rescalings(walk, solution),
         fingerprint=fingerprint(model),
         unknown=dict(walk.unknown),
         inputs=inputs,
@@ -149,9 +158,30 @@ def aliases(model: nn.Module) -> dict[str, str]:
     return again
 
 
-def _names(solution: Solution, labels: Tensor) -> set[str]:
-    names = list(solution.groups)
-    return {names[n] for n in solution.group_of[labels].unique().tolist() if n >= 0}
+def _live_calls(walk: Propagation, solution: Solution) -> tuple[LiveCall, ...]:
+    """The calls that compute over a dim some of which may really go."""
+    calls, groups = [], list(solution.groups.values())
+    for site in walk.atoms.live.values():
+        if site.labels is None:
+            continue
+        group_of, unit_of = solution.group_of[site.labels], solution.unit_of[site.labels]
+        members = tuple(
+            (groups[number].name, torch.where(group_of == number, unit_of, torch.full_like(unit_of, -1)))
+            for number in group_of[group_of >= 0].unique().tolist()
+            if not groups[number].pinned
+        )
+        if members:
+            calls.append(LiveCall(site.module, *site.function, site.dim, site.size, members))
+    return tuple(sorted(calls, key=lambda c: (c.key, c.dim, c.size)))
+
+
+def _rescalings(walk: Propagation, solution: Solution) -> tuple[Rescaling, ...]:
+    found = []
+    for one in walk.rescaled:
+        axis = solution.axis(one.labels, len(one.labels))
+        if axis is not None and axis.terms:
+            found.append(Rescaling(one.tensor, one.dim, one.entries, axis, one.power))
+    return tuple(found)
 
 
 def hash_of(text: str) -> int:
@@ -170,7 +200,8 @@ def _reasons(walk: Propagation, root: Tensor) -> dict[int, str]:
 
 
 def _live(walk: Propagation, root: Tensor) -> set[int]:
-    return {a for labels, _ in walk.atoms.live for a in root[labels[labels > 0]].unique().tolist()}
+    found = [site.labels for site in walk.atoms.live.values() if site.labels is not None]
+    return {a for labels in found for a in root[labels[labels > 0]].unique().tolist()}
 
 
 @dataclass(slots=True)

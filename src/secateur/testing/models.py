@@ -572,9 +572,8 @@ TINY: Mapping[str, Tiny] = {
     "fused_attention": Tiny(
         lambda: Transformer(FusedAttention(12, 3)),
         floats(2, 4, 5),
-        {"embed": 12, "mlp.0": 10},
-        {"attention.qkv": "computes the number"},
-        "a temperature that would change with the head width",
+        {"embed": 12, "attention.qkv": 4, "mlp.0": 10},
+        note="a temperature that would change with the head width",
     ),
     "encoder_layer": Tiny(
         _encoder_layer,

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from secateur.apply.live_norms import LiveGroupNorm, LiveLayerNorm
+from secateur.apply.live_calls import LiveForward
 from secateur.apply.masking import Masked, is_masked, mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs
@@ -114,7 +114,13 @@ OPTIMIZERS: Mapping[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimize
 
 
 def check_trains_alike(prepared: Prepared, plan: PruningPlan, optimizer: str, clip: float | None) -> None:
-    """S2: five optimiser steps keep masked and shrunk networks alike, in outputs and in every tensor."""
+    """S2: five optimiser steps keep masked and shrunk networks alike, in outputs and in every tensor.
+
+    Networks with rescaled weights (`Rescaling`) are the same function too, but in other coordinates, in which an
+    optimiser takes other steps; so those groups are left whole here.
+    """
+    scaled = {name for one in prepared.graph.rescalings for name, _ in one.axis.terms}
+    plan = replace(plan, kept={name: keep for name, keep in plan.kept.items() if name not in scaled})
     masked, shrunk = mask(prepared.model, plan), shrink(prepared.model, plan, verify=False)
     for model in (masked, shrunk):
         _train_(model, prepared.batches, optimizer, clip)
@@ -444,7 +450,7 @@ def _ties(model: nn.Module) -> list[list[str]]:
 
 def _kinds(model: nn.Module) -> list[Any]:
     """Path, class, attribute names and number of hooks of every module."""
-    ours = (Masked, LiveLayerNorm, LiveGroupNorm)
+    ours = (Masked, LiveForward)
     found = []
     for path, module in model.named_modules():
         assert not isinstance(module, ours), f"{path} is a {type(module).__name__}"

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from secateur.core.groups import Role
-from secateur.graph.labels import Atoms, State
+from secateur.graph.labels import Atoms, LiveSite, State
 from secateur.graph.record import Call, Ref
 
 
@@ -28,6 +28,26 @@ class Booking:
     loops: tuple[Tensor, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Position:
+    """An argument that names an entry of a dim of `self` by its number, which must follow a cut.
+
+    Attributes:
+        argument: its name.
+        dim: which dim.
+        before: labels of the entries before the named one.
+    """
+
+    argument: str
+    dim: int
+    before: Tensor
+
+    def read(self, call: Call) -> int:
+        """The number that a call names, counted from the beginning."""
+        number, size = int(call.bound.get(self.argument) or 0), int(call.bound["self"].shape[self.dim])
+        return min(number + size if number < 0 else number, size)
+
+
 @dataclass(slots=True)
 class Site:
     """One operator call during propagation.
@@ -38,7 +58,7 @@ class Site:
         states: state of every tensor seen so far, by key.
         modules: the model's modules by name, for rules that need to know whose forward is running.
         bookings: multiply-accumulates are written here.
-        single: modules whose forward makes one call and no other.
+        positions: entries that the call's arguments name by number.
     """
 
     call: Call
@@ -46,7 +66,7 @@ class Site:
     states: dict[int, State]
     modules: Mapping[str, nn.Module]
     bookings: list[Booking] = field(default_factory=list)
-    single: frozenset[str] = frozenset()
+    positions: list[Position] = field(default_factory=list)
 
     @property
     def where(self) -> str:
@@ -100,6 +120,34 @@ class Site:
         """If the tensor is made of parameters, its `dim` plays `role`."""
         if state is not None and state.static:
             self.atoms.play(state.labels[dim], role)
+
+    def live(self, labels: Tensor | None, dim: int, size: int, functions: tuple[str, ...], why: str) -> bool:
+        """The call computes over `dim` of its first argument: dead entries must be left out of it.
+
+        Args:
+            labels: along the dim.
+            dim: which dim.
+            size: its length.
+            functions: the functions of torch that make this operator, and nothing before it.
+            why: said of units that are pinned, where the masked network could not leave dead ones out.
+
+        Returns:
+            Whether the dim may be cut.
+        """
+        made_by = self.call.function
+        if made_by is None or made_by[0] not in functions:
+            self.pin(labels, why)
+            return False
+        key = (self.call.module, made_by, dim, size)
+        earlier = self.atoms.live.get(key)
+        if earlier is not None:  # a module called twice does the same to both
+            labels = self.join(labels, earlier.labels)
+        self.atoms.live[key] = LiveSite(labels, self.call.module, made_by, dim, size)
+        return labels is not None
+
+    def follow(self, argument: str, dim: int, before: Tensor) -> None:
+        """An argument names the entry of `dim` that comes after those labelled `before`, and must go on to do so."""
+        self.positions.append(Position(argument, dim, before))
 
     def contract(self, a: State, a_dim: int, b: State, b_dim: int) -> None:
         """Sum over `a_dim` of one and `b_dim` of the other operand: they share their units, and dead ones must be zero.

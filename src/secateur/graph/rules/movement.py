@@ -34,10 +34,13 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
             if found is None:
                 continue
             at, new = found
-            if labels[out][at] is not None:
-                site.pin(labels[out][at], "two cuttable dims were merged into one")
-                site.pin(new, "two cuttable dims were merged into one")
-                labels[out][at] = None
+            old = labels[out][at]
+            if old is not None:
+                # An entry can follow one dim only: the longer one (a filter's inputs, not the sides of its kernel).
+                kept, lost = (old, new) if len(old.unique()) >= len(new.unique()) else (new, old)
+                site.pin(lost, "is merged with another dim that may be cut")
+                labels[out][at] = kept
+                silent[out][at] = silent[out][at] if kept is old else state.silent[dim]
                 continue
             labels[out][at], silent[out][at] = new, state.silent[dim]
     return [State(tuple(a), tuple(s), state.static, state.source) for a, s in zip(labels, silent, strict=True)]
@@ -54,12 +57,24 @@ def _run(site: Site, name: str, vector: Tensor, dim: int, instead: Mapping[str, 
 
 @rule(
     "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
-    "aten::expand", "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
-    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::repeat", "aten::movedim",
+    "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
+    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::movedim",
 )  # fmt: skip
 def whole(site: Site) -> list[State]:
     """Operators whose literal arguments name dims and sizes, never single entries."""
     return move(site)
+
+
+@rule("aten::expand", "aten::repeat")
+def copies(site: Site) -> list[State]:
+    """Copies of a single entry are as many as whatever they meet: they get labels of their own, owned by no tensor."""
+    (state,), before, (after,) = move(site), site.shape("self"), site.output_shapes
+    labels = list(state.labels)
+    for d, size in enumerate(after):
+        own = d - (len(after) - len(before))
+        if size > 1 and (own < 0 or before[own] == 1):
+            labels[d] = site.atoms.new(size)
+    return [State(tuple(labels), state.silent, state.static, state.source)]
 
 
 @rule("aten::constant_pad_nd")
@@ -92,29 +107,35 @@ def edge_pad(site: Site) -> list[State]:
 
 @rule("aten::slice")
 def slice_(site: Site) -> list[State]:
-    """A slice that looks like one of several equal chunks couples the chunks; any other names entries by position."""
+    """Some entries in a row; or every n-th one, as rotary embeddings take.
+
+    A slice that looks like one of several equal chunks couples the chunks, so that they stay equal.
+    """
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    size, out = site.shape("self")[dim], site.output_shapes[0][dim]
+    size, out, step = site.shape("self")[dim], site.output_shapes[0][dim], int(site.literal("step", 1))
     labels = state.labels[dim]
     if labels is None or out == size:
         return move(site)
     start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
-    if int(site.literal("step", 1)) == 1 and out and size % out == 0 and start % out == 0:
-        couple(site, labels, size // out)
+    if step > 1:
+        if size % step or start >= step or out * step != size:
+            return _literal(site, (dim,))
+        couple(site, labels.view(-1, step).t().reshape(-1), step)
         return move(site)
-    return _literal(site, (dim,))
+    if out and size % out == 0 and start % out == 0:
+        couple(site, labels, size // out)
+    site.follow("start", dim, labels[:start])
+    return move(site)
 
 
 @rule("aten::split", "aten::split_with_sizes", "aten::chunk", "aten::unsafe_split", "aten::unsafe_split_with_sizes")
 def split(site: Site) -> list[State]:
-    """Equal pieces lose the same positions, so that they stay equal; unequal sizes are literals."""
+    """Equal pieces lose the same positions, so that they stay equal; of unequal ones the sizes must follow."""
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    sizes = {s[dim] for s in site.output_shapes}
-    if len(sizes) > 1:
-        return _literal(site, (dim,))
-    couple(site, state.labels[dim], len(site.output_shapes))
+    if len({s[dim] for s in site.output_shapes}) == 1:
+        couple(site, state.labels[dim], len(site.output_shapes))
     return move(site)
 
 

@@ -48,11 +48,22 @@ def batch_norm(site: Site) -> list[State]:
             labels = site.join(labels, tracked.labels[0])
             site.play(tracked, 0, Role.TRACKS)
     labels, silent = _affine(site, labels)
+    made: list[Tensor | None] = [None] * len(x.labels)
+    quiet = [False] * len(x.labels)
+    made[1], quiet[1] = labels, silent
     for d in (0, *range(2, len(x.labels))):
-        site.pin(x.labels[d], "normalises over it")
-    rest = len(x.labels) - 2
+        # Weights are standardised by a batch norm without running statistics, over the inputs of each filter.
+        if site.state("running_mean") is not None:
+            site.pin(x.labels[d], "normalises over it")
+        elif _over(site, x.labels[d], d, "batch_norm"):
+            made[d], quiet[d] = x.labels[d], site.state("bias") is None
     _follow(site, labels)
-    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_statistics(site, labels)]
+    return [State(tuple(made), tuple(quiet), x.static, x.source), *_statistics(site, labels)]
+
+
+def _over(site: Site, labels: Tensor | None, dim: int, function: str) -> bool:
+    """The statistics are taken over `dim`, too: whether the masked network can leave dead entries out."""
+    return site.live(labels, dim, site.shape("input")[dim], (function,), "normalises over it")
 
 
 def _follow(site: Site, labels: Tensor | None) -> None:
@@ -69,18 +80,16 @@ def layer_norm(site: Site) -> list[State]:
     assert x is not None
     first = len(x.labels) - len(site.literal("normalized_shape"))
     labels, silent = list(x.labels), [False] * len(x.labels)
-    if first == len(x.labels) - 1 and x.labels[-1] is not None:
-        labels[-1], silent[-1] = _affine(site, x.labels[-1])
-        _live(site, x.labels[-1], nn.LayerNorm)
-    else:
-        for d in range(first, len(x.labels)):
-            site.pin(x.labels[d], "normalises over it")
-            for name in ("weight", "bias"):
-                state = site.state(name)
-                if state is not None:
-                    site.pin(state.labels[d - first], "normalises over it")
-            labels[d] = None
-    return [State(tuple(labels), tuple(silent)), *_statistics(site, None)]
+    w, b = site.state("weight"), site.state("bias")
+    for d in range(first, len(x.labels)):
+        for state, role in ((w, Role.SCALES), (b, Role.SHIFTS)):
+            if state is not None:
+                labels[d] = site.join(labels[d], state.labels[d - first])
+                site.play(state, d - first, role)
+        free = _over(site, labels[d], d, "layer_norm")
+        labels[d] = labels[d] if free else None
+        silent[d] = free and (b is None or b.silent[d - first])  # the masked network's norm leaves zero of dead entries
+    return [State(tuple(labels), tuple(silent), x.static, x.source), *_statistics(site, None)]
 
 
 @rule("aten::native_group_norm")
@@ -94,22 +103,12 @@ def group_norm(site: Site) -> list[State]:
         rows = labels.view(groups, -1)
         for row in rows[1:]:
             site.join(row, rows[0])
-        _live(site, labels, nn.GroupNorm)
+        bias = site.state("bias")
+        silent = _over(site, labels, 1, "group_norm") and (bias is None or bias.silent[0])
     for d in (0, *range(2, len(x.labels))):
         site.pin(x.labels[d], "normalises over it")
     rest, per_group = len(x.labels) - 2, labels if labels is not None and groups == len(labels) else None
-    return [State((None, labels, *[None] * rest), (False, silent, *[False] * rest)), *_statistics(site, per_group)]
-
-
-def _live(site: Site, labels: Tensor | None, kind: type[nn.Module]) -> None:
-    """Remember that `labels` need live statistics in this module, or pin them where no known module holds the norm."""
-    if labels is None:
-        return
-    # A class of the user's may do more than normalise, and its twin would not; one that makes a single call does not.
-    plain = type(site.module) is kind or (isinstance(site.module, kind) and site.call.module in site.single)
-    if plain and getattr(site.module, "weight", None) is not None:
-        site.atoms.live.append((labels, site.call.module))
-    else:
-        site.pin(
-            labels, f"normalises over it, and not in an nn.{kind.__name__} with weights, whose statistics can be masked"
-        )
+    return [
+        State((None, labels, *[None] * rest), (False, silent, *[False] * rest), x.static, x.source),
+        *_statistics(site, per_group),
+    ]

@@ -135,16 +135,17 @@ def _equal(records: Iterable[Record], mine: Callable[[str], bool]) -> str:
 def beside(results: Records, peers: Records) -> str:
     """Both tools on the models that both were given."""
     both = [key for key in results if key in peers]
-    heading = ["zoo", "models", "Secateur: equal", "Torch-Pruning: equal", "runs", "differs", "raises"]
-    heading += ["over its limit", "nothing cut"]
+    heading = ["zoo", "models", "Secateur: equal", "nothing to cut", "any other", "Torch-Pruning: equal", "runs"]
+    heading += ["differs", "raises", "over its limit", "nothing cut"]
     rows = []
     for zoo in [*dict.fromkeys(zoo for zoo, _ in both), ""]:
         keys = [key for key in both if zoo in (key[0], "")]
-        ours = sum(judge.word(results[key]) == "equal" for key in keys)
+        ours = Counter(judge.word(results[key]) for key in keys)
+        mine = (ours["equal"], ours["nothing to cut"], len(keys) - ours["equal"] - ours["nothing to cut"])
         theirs = Counter(str(peers[key]["status"]) for key in keys)
         late = theirs["timeout"] + theirs["killed"]
-        counts = (ours, theirs["equal"], theirs["runs"], theirs["differs"], theirs["raises"] + theirs["failed"], late)
-        rows.append([zoo or "**all**", *map(str, (len(keys), *counts, theirs["nothing to cut"]))])
+        its = (theirs["equal"], theirs["runs"], theirs["differs"], theirs["raises"] + theirs["failed"], late)
+        rows.append([zoo or "**all**", *map(str, (len(keys), *mine, *its, theirs["nothing to cut"]))])
     return table(heading, rows) if both else "Not measured."
 
 

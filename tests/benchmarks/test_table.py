@@ -122,7 +122,7 @@ def test_the_peer_is_counted_on_common_models_only():
     words = ("equal", "differs", "raises", "timeout", "nothing to cut", "runs")
     ours = keyed(*(record(word) for word in words), record("ours alone"))
     theirs = keyed(*({"zoo": "timm", "name": word, "status": word} for word in words))
-    assert beside(ours, theirs).splitlines()[-1] == "| **all** | 6 | 6 | 1 | 1 | 1 | 1 | 1 | 1 |"
+    assert beside(ours, theirs).splitlines()[-1] == "| **all** | 6 | 6 | 0 | 0 | 1 | 1 | 1 | 1 | 1 | 1 |"
     assert beside(ours, {}) == "Not measured."
 
 

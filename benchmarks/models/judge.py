@@ -26,8 +26,9 @@ def word(record: Record) -> str:
 
 
 def wrong_graph(record: Record) -> list[str]:
-    """Plans that verification refused: the graph alone would have been wrong."""
-    return [name for name, plan in _plans(record) if plan["status"] in ("differs", "raises")]
+    """Plans that verification refused, false alarms aside: the graph alone would have been wrong."""
+    refused = [name for name, plan in _plans(record) if plan["status"] in ("differs", "raises")]
+    return [name for name in refused if name not in false_alarms(record)]
 
 
 def handed_out_wrong(record: Record) -> list[str]:

@@ -56,9 +56,12 @@ as small as a network takes them, since no rule looks at their size.
 
 *Equal* means that verification compared the masked and the shrunk network in float64 on strong random weights, in eval
 and in training mode, and passed (below 1e-7). A second comparison that shares no code with it, on other weights and
-inputs, repeats every verdict. *Wrong before verification* counts models of which at least one plan was refused: there
-the graph alone would have been wrong. *Wrong handed out* counts models of which a plan passed verification, while the
-second comparison says that the networks differ. A model in which nothing can be cut counts as neither right nor wrong.
+inputs, with every step in float64 whatever the forward asks for, repeats every verdict. *Wrong before verification*
+counts models of which at least one plan was refused with reason: there the graph alone would have been wrong. *Refused
+though right* counts models of which a plan was refused, while the second comparison finds no difference: rounding of a
+forward that computes in float32 whatever its type. *Wrong handed out* counts models of which a plan passed verification,
+while the second comparison says that the networks differ. A model in which nothing can be cut is neither right nor
+wrong.
 
 *Tried* are models with a result, *checked* those of them that came to the end of the check within its limits of time
 and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of
@@ -89,7 +92,7 @@ def zoos_of(records: Records) -> list[str]:
 def zoos(results: Records, listed: Mapping[str, int]) -> str:
     """One row per zoo and one for all: how many are equal, for each kind of plan."""
     heading = ["zoo", "listed", "tried", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
-    heading += ["wrong before verification", "wrong handed out", "slowest"]
+    heading += ["wrong before verification", "refused though right", "wrong handed out", "slowest"]
     groups = {zoo: [r for (z, _), r in results.items() if z == zoo] for zoo in zoos_of(results)}
     rows = [[zoo, str(listed[zoo]), *_zoo_row(records)] for zoo, records in groups.items()]
     if len(groups) > 1:
@@ -117,6 +120,7 @@ def _zoo_row(records: Sequence[Record]) -> list[str]:
         _percent([r["prunable"] for r in checked]),
         _percent([r["plans"]["uniform"]["macs"] for r in checked if "macs" in r["plans"]["uniform"]]),
         str(sum(bool(judge.wrong_graph(r)) for r in records)),
+        str(sum(bool(judge.false_alarms(r)) for r in records)),
         str(sum(bool(judge.handed_out_wrong(r)) for r in records)),
         _NONE if slowest is None else f"{slowest['name']}, {slowest['cpu_s']:.0f} s",
     ]

@@ -55,7 +55,7 @@ def test_a_model_is_as_bad_as_its_worst_plan():
 
 
 def test_the_counts_that_matter():
-    assert [n for (_, n), r in ALL.items() if judge.wrong_graph(r)] == ["refused", "alarm"]
+    assert [n for (_, n), r in ALL.items() if judge.wrong_graph(r)] == ["refused"]
     assert [n for (_, n), r in ALL.items() if judge.handed_out_wrong(r)] == ["leaked"]
     assert [n for (_, n), r in ALL.items() if judge.false_alarms(r)] == ["alarm"]
     assert judge.worst(FINE) == 2e-15
@@ -72,7 +72,8 @@ def test_rows_of_the_zoos():
     assert cells == {
         "zoo": "timm", "listed": "9", "tried": "7", "checked": "5", "nothing to cut": "1", "half": "4 of 4", "random": "3 of 4",
         "global": "3 of 4", "heads": "—", "prunable, median": "90%", "MACs, median": "25%",
-        "wrong before verification": "2", "wrong handed out": "1", "slowest": "fine, 7 s",
+        "wrong before verification": "1",
+        "refused though right": "1", "wrong handed out": "1", "slowest": "fine, 7 s",
     }  # fmt: skip
 
 

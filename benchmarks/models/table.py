@@ -59,9 +59,9 @@ and in training mode, and passed (below 1e-7). A second comparison that shares n
 inputs, with every step in float64 whatever the forward asks for, repeats every verdict. *Wrong before verification*
 counts models of which at least one plan was refused with reason: there the graph alone would have been wrong. *Refused
 though right* counts models of which a plan was refused, while the second comparison finds no difference: rounding of a
-forward that computes in float32 whatever its type. *Wrong handed out* counts models of which a plan passed verification,
-while the second comparison says that the networks differ. A model in which nothing can be cut is neither right nor
-wrong.
+forward that computes in float32 whatever its type. *Wrong handed out* counts models of which a plan passed
+verification, while the second comparison says that the networks differ. A model in which nothing can be cut is neither
+right nor wrong.
 
 *Tried* are models with a result, *checked* those of them that came to the end of the check within its limits of time
 and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of

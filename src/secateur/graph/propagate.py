@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn.utils import parametrize
 
+from secateur.graph.attention import width_ties
 from secateur.graph.homogeneous import MOVING
 from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
@@ -73,7 +74,8 @@ def propagate(
         walk.unknown.update(side.unknown)
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
-    for name, why in _opaque(model):
+    atoms.edges += width_ties(model, owned)
+    for name, why in opaque(model):
         for labels in owned[name]:
             atoms.pin(labels, why)
     _pin_unread(walk, [walk] if training is None else [walk, side])
@@ -111,18 +113,35 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
+    idle = _idle(recording, modules)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
             if ref.key in recording.names:
                 walk.first_use.setdefault(recording.names[ref.key], number)
+        pins = len(walk.atoms.pins)
         _step(walk, call, states, modules)
+        if number in idle:  # it does not matter what becomes of what nobody reads
+            del walk.atoms.pins[pins:]
     for ref in recording.outputs:
         for labels in states.get(ref.key, State.free(0)).labels:
             walk.atoms.pin(labels, "is an output of the model")
 
 
-def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
+def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
+    """Calls of PyTorch's attention whose results nobody reads: weights averaged over heads, mostly thrown away."""
+    wanted, idle = {ref.key for ref in recording.outputs}, set()
+    for number in range(len(recording.calls) - 1, -1, -1):
+        call = recording.calls[number]
+        unread = all(isinstance(x, Ref) and x.key not in wanted for x in call.outputs) and not call.mutates
+        if unread and isinstance(modules[call.module], nn.MultiheadAttention):
+            idle.add(number)
+        else:
+            wanted |= {ref.key for ref in call.refs()}
+    return idle
+
+
+def opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Parameters of modules that do not use them through plain attributes, so that a mask could not reach them."""
     for path, module in model.named_modules():
         if parametrize.is_parametrized(module):

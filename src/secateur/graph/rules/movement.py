@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from secateur.graph.attention import carrier
 from secateur.graph.labels import State, separate
 from secateur.graph.record import Ref
 from secateur.graph.rules.base import Site, rule
@@ -30,7 +31,7 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
         if vector is None:
             continue
         for out, moved in enumerate(_run(site, name, vector, dim, instead)):
-            found = separate(site.atoms, moved)
+            found = separate(site.atoms, moved, carrier(site.module, moved.shape, heads=site.atoms.heads))
             if found is None:
                 continue
             at, new = found
@@ -58,10 +59,19 @@ def _run(site: Site, name: str, vector: Tensor, dim: int, instead: Mapping[str, 
 @rule(
     "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
     "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
-    "aten::pixel_unshuffle", "aten::channel_shuffle", "aten::flip", "aten::movedim",
+    "aten::pixel_unshuffle", "aten::flip", "aten::movedim",
 )  # fmt: skip
 def whole(site: Site) -> list[State]:
     """Operators whose literal arguments name dims and sizes, never single entries."""
+    return move(site)
+
+
+@rule("aten::channel_shuffle")
+def shuffle(site: Site) -> list[State]:
+    """`(B, groups * n, ..)`, groups taken in turns: they stay equally wide, so all lose the same positions."""
+    state = site.state("self")
+    assert state is not None
+    couple(site, state.labels[1], int(site.literal("groups")))
     return move(site)
 
 
@@ -117,7 +127,8 @@ def slice_(site: Site) -> list[State]:
     labels = state.labels[dim]
     if labels is None or out == size:
         return move(site)
-    start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
+    start = min(int(site.literal("start", 0)), size)
+    start = max(start + size, 0) if start < 0 else start
     if step > 1:
         if size % step or start >= step or out * step != size:
             return _literal(site, (dim,))
@@ -174,17 +185,27 @@ def index(site: Site) -> list[State]:
     return _literal(site, [d for d, i in enumerate(indices) if i is not None], real=True)
 
 
-@rule("aten::index_select", "aten::gather")
+@rule("aten::index_select")
 def by_index(site: Site) -> list[State]:
-    """Positions along one dim are read from a tensor; a gather takes the first entries of all other dims."""
+    """Positions along one dim are read from a tensor."""
     ref, dim = site.call.bound["index"], int(site.literal("dim"))
-    shape, state = site.shape("self"), site.state("self")
-    assert state is not None
-    dims = [dim % len(shape)]
     site.pin_all(site.state_of(ref), "holds positions")
-    if site.call.name == "aten::gather":
-        dims += [d for d, size in enumerate(ref.shape) if size != shape[d]]
-    return _literal(site, set(dims), index=_zeros(ref))
+    return _literal(site, (dim,), index=_zeros(ref))
+
+
+@rule("aten::gather")
+def gather(site: Site) -> list[State]:
+    """Positions along one dim for every entry of the others, of which the first are taken if not all are there."""
+    ref, shape, state = site.call.bound["index"], site.shape("self"), site.state("self")
+    assert state is not None
+    dim, index = int(site.literal("dim")) % len(shape), site.state_of(ref)
+    some = {d for d, size in enumerate(ref.shape) if size != shape[d]} | {dim}
+    for d, labels in enumerate(index.labels):
+        if d in some:
+            site.pin(labels, "holds positions")
+        elif shape[d] > 1:
+            site.join(labels, state.labels[d])
+    return _literal(site, some, index=_zeros(ref))
 
 
 def _zeros(ref: Ref, device: str = "cpu") -> Tensor:

@@ -209,16 +209,18 @@ def uneven(c, n):
 
 
 def stacked(c, n):
-    return choose(
+    step = choose(
         n,
         lambda m, x: torch.stack([x, m.a(x)], 1).flatten(1, 2),
         lambda m, x: torch.stack([x, m.a(x)], 2).amax(2),
         lambda m, x: torch.stack([x, m.a(x), x.tanh()]).sum(0),
-        lambda m, x: torch.stack(x.chunk(2, 1), -1).mean(-1) if x.shape[1] % 2 == 0 else x,
-        lambda m, x: x.unflatten(1, (2, -1)).softmax(1).sum(2) if x.shape[1] % 2 == 0 else x,
+        lambda m, x: torch.stack(x.chunk(2, 1), -1).mean(-1) if m.even else x,
+        lambda m, x: x.unflatten(1, (2, -1)).softmax(1).sum(2) if m.even else x,
         lambda m, x: x.repeat(1, 2, 1, 1) * 0.5,
         a=conv(c, c),
     )
+    step.even = c % 2 == 0
+    return step
 
 
 def picked(c, n):

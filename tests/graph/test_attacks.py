@@ -158,3 +158,17 @@ def test_fused_transformer_layers_of_masked_networks(before):
     plan = random_plan(graph, 1)
     check_clean(model, plan, Example.of(floats(2, 5, 4)))
     assert not any(m._forward_hooks for m in unmask_(mask(model, plan)).modules())
+
+
+def test_two_of_many_groups_of_one_size():
+    """Six groups of four units: there are not as many widths, and `c` is the width of another group than it seems."""
+
+    def run(m, x):
+        x = m.b(m.a(x).relu()).relu()
+        x = m.d(m.c(x).relu())
+        c = x.shape[-1]
+        return m.o(m.g(m.f(x).relu()).reshape(-1, c))
+
+    layers = {name: nn.Linear(4, 4) for name in "abcdfg"}
+    model, graph = traced(run, 2, 4, **layers, o=nn.Linear(4, 3))
+    sound(model, graph, 2, 4)

@@ -74,18 +74,22 @@ def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
 def _unequal_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
     """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance.
 
-    Every other group stays (almost) whole while its neighbours lose (almost) all, and what goes is at one end, so that
-    positions shift: which groups, and which end, is for `turn` (0 or 1) to say.
+    Where there are more groups of a size than widths, those that agree in one turn (0 or 1) part in the other. What
+    goes is at one end, so that positions shift.
     """
-    kept, met = {}, Counter[tuple[int, bool]]()
-    for number, (name, group) in enumerate(graph.cuttable.items()):
-        narrow = number % 2 == turn
-        nth, least = met[group.units, narrow] % max(group.units - _least(group), 1), _least(group)
-        met[group.units, narrow] += 1
-        units = torch.arange(group.units)
-        count = min(least + nth, group.units) if narrow else group.units - nth
-        kept[name] = units >= group.units - count if turn == 0 else units < count
+    kept, met = {}, Counter[int]()
+    for name, group in graph.cuttable.items():
+        nth, least, units = met[group.units], min(_least(group), group.units), torch.arange(group.units)
+        met[group.units] += 1
+        widths = _outside_in(least, group.units)
+        count = widths[nth % len(widths)] if turn == 0 else widths[-1 - (nth + nth // len(widths)) % len(widths)]
+        kept[name] = units >= group.units - count if (nth + turn) % 2 == 0 else units < count
     return kept
+
+
+def _outside_in(low: int, high: int) -> list[int]:
+    """`low, high, low + 1, high - 1, …`: neighbours are far apart."""
+    return sorted(range(low, high + 1), key=lambda n: (min(n - low, high - n), n))
 
 
 def _least(group: Group) -> int:

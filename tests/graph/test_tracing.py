@@ -390,19 +390,6 @@ class TestModules:
         with untouched(model):
             mask(model, random_plan(graph))
 
-    @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-    def test_recurrent_layers_are_left_alone(self, kind):
-        """They read their weights from a list that a mask does not reach, so training would wake dead units."""
-        model, graph = traced(
-            lambda m, x: m.b(m.l(m.a(x).sigmoid())[0]),
-            floats(2, 3, 4),
-            a=linear(),
-            l=kind(6, 5, batch_first=True),
-            b=linear(5, 3),
-        )
-        assert "flat list" in graph.groups["a"].pinned
-        sound(model, graph, (floats(2, 3, 4),), seeds=())
-
     def test_two_words_for_one_activation(self):
         """Dead units are loud after a sigmoid: the sum over activations must not be cut."""
         _, graph = traced(

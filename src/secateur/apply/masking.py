@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from secateur.apply.flat_weights import follow_masks_, restore_flat_weights_
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
 from secateur.core.groups import LiveCall
@@ -96,6 +97,7 @@ def mask_(
                 continue
             done.add((id(module), leaf))
             parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
+            follow_masks_(module)
     return model
 
 
@@ -158,6 +160,7 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
     for leaf in order:
         module._parameters.pop(leaf, None)  # noqa: SLF001  a class property cannot be restored through setattr
         module.register_parameter(leaf, own[leaf])
+    restore_flat_weights_(module)
 
 
 def _both(new: Mapping[_Key, Tensor], old: Mapping[_Key, Tensor]) -> dict[_Key, Tensor]:

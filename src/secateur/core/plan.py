@@ -82,6 +82,9 @@ class PruningPlan:
             raise IncompatibleError(
                 f"{block!r} has units 0 to {found.units - 1}, got {list(units)!r}. Name at least one existing unit."
             )
+        minimum = self.graph.groups[block].minimum if block in self.graph.groups else 1
+        if len(wanted) < minimum:
+            raise IncompatibleError(f"{block!r} must keep at least {minimum} units, got {list(units)!r}. Name more.")
         keep = torch.zeros(found.units, dtype=torch.bool)
         keep[wanted] = True
         return replace(self, kept={**self.kept, block: keep})

@@ -11,13 +11,16 @@ from secateur.core.groups import Attribute, Axis, TensorAxes
 
 Found = Iterator[tuple[str, Axis, int | None]]
 
+#: The tensors from which sizes are read.
+_LEAVES = ("weight", "running_mean", "weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
+
 
 def standard_attributes(model: nn.Module, tensors: Mapping[str, TensorAxes]) -> tuple[Attribute, ...]:
     """The integers of all standard modules in `model` that would change in some cut."""
     found = []
     for name, module in model.named_modules():
         reader = next((r for kind, r in _READERS if isinstance(module, kind)), None)
-        own = {leaf: tensors.get(f"{name}.{leaf}" if name else leaf) for leaf in ("weight", "running_mean")}
+        own = {leaf: tensors.get(f"{name}.{leaf}" if name else leaf) for leaf in _LEAVES}
         if reader is None or all(axes is None for axes in own.values()):
             continue
         for attribute, axis, item in reader(module, {k: v for k, v in own.items() if v is not None}):
@@ -74,6 +77,19 @@ def _prelu(module: Any, own: Mapping[str, TensorAxes]) -> Found:
         yield "num_parameters", own["weight"].axes[0], None
 
 
+def _recurrent(module: Any, own: Mapping[str, TensorAxes]) -> Found:
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    yield "input_size", own["weight_ih_l0"].axes[1], None
+    yield "hidden_size", own["weight_hh_l0"].axes[0].over(gates), None
+    if module.proj_size:
+        yield "proj_size", own["weight_hr_l0"].axes[0], None
+
+
+def _cell(_: Any, own: Mapping[str, TensorAxes]) -> Found:
+    yield "input_size", own["weight_ih"].axes[1], None
+    yield "hidden_size", own["weight_hh"].axes[1], None
+
+
 _READERS: tuple[tuple[Any, Callable[[Any, Mapping[str, TensorAxes]], Found]], ...] = (
     (nn.modules.conv._ConvNd, _convolution),  # noqa: SLF001  the common base of all convolutions
     (nn.Linear, _linear),
@@ -82,4 +98,6 @@ _READERS: tuple[tuple[Any, Callable[[Any, Mapping[str, TensorAxes]], Found]], ..
     (nn.GroupNorm, _group_norm),
     (nn.Embedding, _embedding),
     (nn.PReLU, _prelu),
+    (nn.RNNBase, _recurrent),
+    (nn.RNNCellBase, _cell),
 )

@@ -3,6 +3,9 @@
 Every entry of every dim of every parameter and buffer is an *atom*, a number from 1 on. A label vector along a dim of
 any tensor says which atom each entry lives and dies with; 0 says that the entry may not be cut. Operators join atoms
 that must be cut together, or pin them. Components of joined atoms are the units that may be removed.
+
+A tensor that the forward pass makes out of nothing and fills with one number (`torch.zeros(batch, width)`) gets atoms
+too, *phantoms*: nothing is stored under them, but its length has to follow whatever it meets.
 """
 
 from __future__ import annotations
@@ -66,19 +69,23 @@ class Atoms:
 
     Attributes:
         count: how many atoms there are, the zero included.
+        stored: atoms from this number on are phantoms, the others belong to parameters and buffers.
         edges: joined atoms.
         pins: atoms that may not be cut, and why.
         roles: atoms of parameters, and the part they play.
         live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
+        minima: label vectors of dims, the least length that each must keep, and why.
     """
 
     count: int = 1
+    stored: int = 2**62
     edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     pins: list[tuple[Tensor, str]] = field(default_factory=list)
     roles: list[tuple[Tensor, Role]] = field(default_factory=list)
     live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
+    minima: list[tuple[Tensor, int, str]] = field(default_factory=list)
 
     def new(self, size: int) -> Tensor:
         """Fresh atoms for one dim."""
@@ -95,7 +102,8 @@ class Atoms:
         self.pin(b[(b > 0) & ~both], why)
         if a is not b:
             self.edges.append((a[both], b[both]))
-        return torch.where(both, a, torch.zeros_like(a))
+        # A phantom plays no role, so the label of a stored entry is the one to carry on with.
+        return torch.where(both, torch.where(a < self.stored, a, b), torch.zeros_like(a))
 
     def pin(self, a: Tensor | None, why: str) -> None:
         """Say that entries labelled `a` may not be cut. An empty reason marks dims that nobody would cut anyway."""

@@ -128,6 +128,7 @@ def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
 
 
 def _some(group: Group, count: int) -> Tensor:
+    count = max(count, group.minimum)
     keep = torch.zeros(group.units, dtype=torch.bool)
     keep[torch.randperm(group.units, generator=generator(count, "trial", group.name))[:count]] = True
     return keep

@@ -28,6 +28,7 @@ class Propagation:
         bookings: multiply-accumulates.
         labels: per call, the label vectors of each tensor output, as they were when it came out.
         unknown: operators without a rule, counted.
+        unmet: calls without a rule, with each label vector that they met.
         first_use: tensor name to the index of the first call that used it.
         single: modules that make one call and no other, themselves or through their children.
     """
@@ -38,6 +39,7 @@ class Propagation:
     bookings: list[Booking] = field(default_factory=list)
     labels: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
+    unmet: list[tuple[str, list[Tensor]]] = field(default_factory=list)
     first_use: dict[str, int] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
 
@@ -53,12 +55,13 @@ def propagate(model: nn.Module, recording: Recording, training: Recording | None
     atoms = Atoms()
     tensors = [*model.named_parameters(), *model.named_buffers()]
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
+    atoms.stored = atoms.count
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
         side = Propagation(training, atoms, owned)
         _run(side, model)
-        walk.unknown.update(side.unknown)
+        walk.unmet += side.unmet
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
     for name, why in _opaque(model):
@@ -67,6 +70,7 @@ def propagate(model: nn.Module, recording: Recording, training: Recording | None
     for name in set(owned) - set(walk.first_use):
         for labels in owned[name]:
             atoms.pin(labels, "is not used in the traced forward pass")
+    walk.unknown.update(_unknown_to_tensors(walk))
     return walk
 
 
@@ -102,8 +106,6 @@ def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
     for path, module in model.named_modules():
         if parametrize.is_parametrized(module):
             why, mine = "is parametrised (torch.nn.utils.parametrize); remove that first", module.named_parameters()
-        elif isinstance(module, nn.RNNBase):
-            why, mine = "keeps its weights in a flat list, which masks do not reach", module.named_parameters()
         else:
             continue
         where = path or "the top module"
@@ -124,7 +126,7 @@ def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapp
     refs = [x for x in call.outputs if isinstance(x, Ref)]
     for ref, state in zip(refs, made, strict=True):
         if call.mutates:
-            _warn_aliases(walk.recording, states, ref, state)
+            _write(walk, states, call, ref, state)
         if ref.key not in walk.recording.names or call.mutates:
             states[ref.key] = state
     walk.labels.append([s.labels for s in made])
@@ -151,21 +153,32 @@ def _is_pointwise(func: OpOverload) -> bool:
 def _unknown(walk: Propagation, site: Site) -> list[State]:
     """No rule: nothing that the operator touches may be cut. Factories touch nothing and are no cause for alarm."""
     touched = [site.state_of(r) for r in site.call.refs()]
-    if any(labels is not None for s in touched for labels in s.labels):
-        walk.unknown[site.call.name.replace("::", ".")] += 1
+    walk.unmet.append((site.call.name.replace("::", "."), [v for s in touched for v in s.labels if v is not None]))
     for state in touched:
         site.pin_all(state, "there is no rule for it")
     return [State.free(len(shape)) for shape in site.output_shapes]
 
 
-def _warn_aliases(recording: Recording, states: dict[int, State], ref: Ref, new: State) -> None:
-    """After a write that leaves dead units non-zero, no view of the same memory may count on zeros."""
+def _unknown_to_tensors(walk: Propagation) -> list[str]:
+    """The operators without a rule that met entries of a parameter or buffer, or what is joined to them."""
+    if not any(vectors for _, vectors in walk.unmet):
+        return []
+    root = walk.atoms.components()
+    holds = torch.zeros(walk.atoms.count, dtype=torch.bool)
+    holds[root[1 : walk.atoms.stored]] = True
+    return [name for name, vectors in walk.unmet if any(bool(holds[root[v[v > 0]]].any()) for v in vectors)]
+
+
+def _write(walk: Propagation, states: dict[int, State], call: Call, ref: Ref, new: State) -> None:
+    """After a write into memory: its other views hold the new entries too, and must know what is true of them."""
     old = states.get(ref.key)
-    if old is None or len(old.silent) != len(new.silent):  # a reshape in place writes no entry
+    if old is None or torch.Tag.inplace_view in call.func.tags:  # a reshape in place writes no entry
         return
-    if all(n or not o for n, o in zip(new.silent, old.silent, strict=True)):
-        return
-    home = recording.storage[ref.key]
+    for before, after in zip(old.labels, new.labels, strict=True):
+        walk.atoms.join(before, after, f"is written where entries cannot be cut: operator {call.name} at {call.module}")
+    loud = any(v is not None and not silent for v, silent in zip(new.labels, new.silent, strict=True))
+    home = walk.recording.storage[ref.key]
     for key, state in states.items():
-        if recording.storage.get(key) == home:
-            states[key] = replace(state, silent=(False,) * len(state.silent))
+        if walk.recording.storage.get(key) == home:
+            silent = (False,) * len(state.silent) if loud else state.silent
+            states[key] = replace(state, silent=silent, static=state.static and new.static)

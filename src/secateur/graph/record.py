@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
+from secateur.graph.whole import WholeCalls
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
 _NUMBERS = frozenset({"number", "Tensor", "Optional[number]", "Optional[Tensor]"})
@@ -133,6 +134,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         self.recording = recording
         self.functions = functions
+        self.paused = False
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}
@@ -155,6 +157,20 @@ class _Recorder(TorchDispatchMode):
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self.paused:
+            return func(*args, **kwargs)
+        return self.note(func, args, kwargs, lambda: func(*args, **kwargs))
+
+    def whole(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
+        """Note a call without what happens inside it."""
+        self.paused = True
+        try:
+            return self.note(func, args, kwargs, run)
+        finally:
+            self.paused = False
+
+    def note(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
+        """Write one call down and return what it returns."""
 
         def hide(x: Any) -> Any:
             return self.ref(x) if isinstance(x, Tensor) else x
@@ -163,7 +179,7 @@ class _Recorder(TorchDispatchMode):
         bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
-        out = func(*args, **kwargs)
+        out = run()
         outputs = tuple(hide(x) for x in tree_leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
@@ -198,7 +214,14 @@ def record(model: nn.Module, example: Example) -> Recording:
     recorder = _Recorder(model, recording, functions)
     example = example.map(torch.clone)  # a forward may write into its inputs
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), functions, recorder:
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.no_grad(),
+            plain_operators(),
+            functions,
+            recorder,
+            WholeCalls(recorder.whole),
+        ):
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -97,7 +97,32 @@ def solve(walk: Propagation) -> Solution:
         numbers[units] = torch.arange(len(units))
         mine = numbers[root] >= 0
         group_of[mine], unit_of[mine] = len(groups) - 1, numbers[root][mine]
-    return Solution(groups, group_of, unit_of)
+    solution = Solution(groups, group_of, unit_of)
+    _limit_(solution, walk.atoms.minima)
+    return solution
+
+
+def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
+    """Set the smallest widths that groups may keep; a group that could lose nothing is pinned."""
+    reasons = dict.fromkeys(solution.groups, "has one unit only, and every group keeps one")
+    for labels, least, why in minima:
+        axis = solution.axis(labels, len(labels))
+        if axis is None:  # units of unequal share: how many entries a width leaves cannot be told
+            for name in _names(solution, labels):
+                _raise_(solution, reasons, name, solution.groups[name].units, why)
+        elif least > axis.fixed and axis.terms:
+            # One group is enough to keep the dim long enough: the one with most to spare.
+            name, k = max(axis.terms, key=lambda term: (solution.groups[term[0]].units * term[1], term[0]))
+            _raise_(solution, reasons, name, -(-(least - axis.fixed) // k), why)
+    for name, group in solution.groups.items():
+        if not group.pinned and group.minimum >= group.units:
+            solution.groups[name] = replace(group, pinned=reasons[name])
+
+
+def _raise_(solution: Solution, reasons: dict[str, str], name: str, minimum: int, why: str) -> None:
+    group = solution.groups[name]
+    if minimum > group.minimum:
+        solution.groups[name], reasons[name] = replace(group, minimum=minimum), why
 
 
 def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mapping[str, Any]) -> ChannelGraph:

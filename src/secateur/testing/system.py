@@ -92,7 +92,7 @@ def random_plan(graph: ChannelGraph, seed: int = 0) -> PruningPlan:
     kept = {}
     for name, group in graph.cuttable.items():
         rng = generator(seed, "plan", name)
-        count = int(torch.randint(1, group.units + 1, (1,), generator=rng))
+        count = int(torch.randint(group.minimum, group.units + 1, (1,), generator=rng))
         keep = torch.zeros(group.units, dtype=torch.bool)
         keep[torch.randperm(group.units, generator=rng)[:count]] = True
         kept[name] = keep

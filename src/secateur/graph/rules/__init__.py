@@ -10,6 +10,7 @@ from secateur.graph.rules import (
     norm,
     pointwise,
     pooling,
+    recurrent,
     reduction,
 )
 from secateur.graph.rules.base import RULES, Rule, Site, rule
@@ -27,6 +28,7 @@ __all__ = [
     "norm",
     "pointwise",
     "pooling",
+    "recurrent",
     "reduction",
     "rule",
 ]

@@ -91,6 +91,11 @@ class Site:
         """Entries labelled `a` may not be cut, and `why`."""
         self.atoms.pin(a, f"{why}: {self.where}" if why else "")
 
+    def at_least(self, a: Tensor | None, count: int, why: str) -> None:
+        """The dim labelled `a` may be cut, but must keep `count` entries, and `why`."""
+        if a is not None:
+            self.atoms.minima.append((a, count, f"{why}: {self.where}"))
+
     def pin_all(self, state: State, why: str) -> None:
         """Nothing of the tensor may be cut."""
         for labels in state.labels:

@@ -12,6 +12,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice, product
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from secateur.core.rng import generator
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
 from secateur.graph.record import Call, Ref, record
+from secateur.graph.rules.movement import slice_start
 from secateur.graph.solve import Solution, build, solve
 
 #: Operators that only change how a tensor lies in memory.
@@ -60,8 +62,9 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
             return graph
         peers = _peers(model, walk, fault)
         repaired = _mend(model, walk, solution, graph, example, fault, [a.name for a in mended])
-        if repaired is not None:
-            mended = _updated(mended, [repaired, *_echoes(model, walk, solution, fault, peers, repaired)])
+        if repaired:
+            echoes = [e for one in repaired for e in _echoes(model, walk, solution, fault, peers, one)]
+            mended = _updated(mended, [*repaired, *echoes])
             continue
         if _join(walk, solution, fault, [a for a in mended if a.module == fault.module]):
             for peer in peers:
@@ -138,11 +141,32 @@ def _first_fault(
     model: nn.Module, walk: Propagation, solution: Solution, graph: ChannelGraph, example: Example
 ) -> Fault | None:
     """The earliest fault in any of the trials."""
-    found = [
-        find_fault(model, solution, graph, kept, example, walk)
-        for kept in (trial_widths(graph), _unequal_widths(graph))
-    ]
+    trials = [trial_widths(graph), _unequal_widths(graph), *_lone_widths(graph, walk, solution)]
+    found = [_torn(walk, solution), *(find_fault(model, solution, graph, kept, example, walk) for kept in trials)]
     return min((f for f in found if f is not None), key=lambda f: f.number, default=None)
+
+
+def _torn(walk: Propagation, solution: Solution) -> Fault | None:
+    """The first call that takes units of one group apart, so that no number can follow the cut."""
+    for number, pieces in (walk.pieces or {}).items():
+        if any(solution.axis(v, len(v)) is None for v in pieces):
+            return Fault(number, walk.recording.calls[number].module, "names entries by position")
+    return None
+
+
+def _lone_widths(graph: ChannelGraph, walk: Propagation, solution: Solution) -> list[dict[str, Tensor]]:
+    """Cuts of one group at a time at every call that takes a tensor apart at numbers.
+
+    A number made from another width, `h[:, : h.shape[1] // 3]`, may fit by chance while both are cut.
+    """
+    names = list(solution.groups)
+    trials: list[dict[str, Tensor]] = []
+    for pieces in (walk.pieces or {}).values():
+        met = [names[n] for v in pieces for n in solution.group_of[v].unique().tolist() if n >= 0]
+        for turn, name in enumerate(dict.fromkeys(n for n in met if n in graph.cuttable)):
+            trials += [{}] * (turn + 1 - len(trials))
+            trials[turn] = {**trials[turn], name: _some(graph.groups[name], min(graph.groups[name].units - 1, 2))}
+    return trials
 
 
 def find_fault(
@@ -162,6 +186,7 @@ def find_fault(
     _, seen_calls = _essential(seen.calls)
     for number, before, now in zip(numbers, calls, seen_calls, strict=False):
         what = _differs(before, now, walk.labels[number], solution, kept)
+        what = what or _starts_elsewhere(now, (walk.pieces or {}).get(number, []), solution, kept)
         if what:
             return Fault(number, before.module, what)
     if seen.failure is not None:
@@ -195,6 +220,16 @@ def _differs(
     return ""
 
 
+def _starts_elsewhere(now: Call, pieces: list[Tensor], solution: Solution, kept: Mapping[str, Tensor]) -> str:
+    """Of a slice the shape of the output says how long it is, not where it begins."""
+    if now.name != "aten::slice" or not pieces:
+        return ""
+    source = now.bound["self"]
+    begin = slice_start(now.bound.get("start") or 0, source.shape[now.bound.get("dim", 0)])
+    wanted = solution.kept(pieces[0], len(pieces[0]), kept)
+    return "" if begin == wanted else f"begins at {begin} instead of {wanted} after a cut"
+
+
 def _mend(
     model: nn.Module,
     walk: Propagation,
@@ -203,20 +238,19 @@ def _mend(
     example: Example,
     fault: Fault,
     proven: list[str],
-) -> Attribute | None:
-    """An integer attribute which, made to follow a width, lets the trials get past the fault."""
+) -> list[Attribute]:
+    """Integer attributes which, made to follow widths, let the trials get past the fault: one, or all at once."""
     candidates = sorted(_candidates(model, walk, solution, fault), key=lambda a: a.name not in proven)
-    for attribute in candidates:
-        old = tuple(
-            a
-            for a in graph.attributes
-            if (a.module, a.name, a.item) != (attribute.module, attribute.name, attribute.item)
-        )
-        tried = replace(graph, attributes=(*old, attribute))
+    tries: list[tuple[Attribute, ...]] = [(a,) for a in candidates]
+    if fault.number in (walk.pieces or {}):  # sizes of pieces are right together or not at all
+        rivals = [[a for a in candidates if a.axis == axis] for axis in dict.fromkeys(a.axis for a in candidates)]
+        tries += islice(product(*rivals), 16)
+    for attributes in tries:
+        tried = replace(graph, attributes=tuple(_updated(list(graph.attributes), list(attributes))))
         next_fault = _first_fault(model, walk, solution, tried, example)
         if next_fault is None or next_fault.number > fault.number:
-            return attribute
-    return None
+            return list(attributes)
+    return []
 
 
 def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[Attribute]:
@@ -240,6 +274,10 @@ def _changing(walk: Propagation, solution: Solution, fault: Fault) -> dict[int, 
                 axis = solution.axis(labels, size)
                 if axis is not None and axis.terms:
                     axes.setdefault(size, axis)
+    for piece in (walk.pieces or {}).get(fault.number, []):
+        axis = solution.axis(piece, len(piece))
+        if axis is not None and axis.terms:
+            axes.setdefault(len(piece), axis)
     return axes
 
 

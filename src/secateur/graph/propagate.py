@@ -31,6 +31,8 @@ class Propagation:
         unmet: calls without a rule, with each label vector that they met.
         first_use: tensor name to the index of the first call that used it.
         single: modules that make one call and no other, themselves or through their children.
+        pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces, or None if no
+            trial cut will be compared with the recording.
     """
 
     recording: Recording
@@ -42,6 +44,7 @@ class Propagation:
     unmet: list[tuple[str, list[Tensor]]] = field(default_factory=list)
     first_use: dict[str, int] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
+    pieces: dict[int, list[Tensor]] | None = field(default_factory=dict)
 
 
 def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
@@ -59,7 +62,7 @@ def propagate(model: nn.Module, recording: Recording, training: Recording | None
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
-        side = Propagation(training, atoms, owned)
+        side = Propagation(training, atoms, owned, pieces=None)
         _run(side, model)
         walk.unmet += side.unmet
         late = len(recording.calls)
@@ -116,7 +119,8 @@ def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    site = Site(call, walk.atoms, states, modules, walk.bookings, walk.single)
+    pieces: list[Tensor] | None = None if walk.pieces is None else []
+    site = Site(call, walk.atoms, states, modules, walk.bookings, walk.single, pieces)
     found = rule_for(call)
     if found is not None:
         result = found(site)
@@ -129,6 +133,8 @@ def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapp
             _write(walk, states, call, ref, state)
         if ref.key not in walk.recording.names or call.mutates:
             states[ref.key] = state
+    if walk.pieces is not None and pieces:
+        walk.pieces[len(walk.labels)] = pieces
     walk.labels.append([s.labels for s in made])
 
 

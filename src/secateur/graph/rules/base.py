@@ -39,6 +39,8 @@ class Site:
         modules: the model's modules by name, for rules that need to know whose forward is running.
         bookings: multiply-accumulates are written here.
         single: modules whose forward makes one call and no other.
+        pieces: label vectors of pieces that the call takes apart at numbers: the trial cut must find that the numbers
+            follow. None where there will be no trial.
     """
 
     call: Call
@@ -47,6 +49,7 @@ class Site:
     modules: Mapping[str, nn.Module]
     bookings: list[Booking] = field(default_factory=list)
     single: frozenset[str] = frozenset()
+    pieces: list[Tensor] | None = None
 
     @property
     def where(self) -> str:

@@ -17,25 +17,26 @@ def follow_masks_(module: nn.Module) -> None:
 
     The new forward goes with the class that parametrising gave to this one module.
     """
-    if isinstance(module, nn.RNNBase):
-        type(module).forward = _forward
-        _store_(module)
+    if not isinstance(module, nn.RNNBase):
+        return
+    kind: Any = type(module)
+
+    def forward(self: nn.RNNBase, *args: Any, **kwargs: Any) -> Any:
+        with parametrize.cached():  # every weight is read several times
+            self._init_flat_weights()
+            try:
+                return kind.__bases__[0].forward(self, *args, **kwargs)
+            finally:
+                _store_(self)
+
+    kind.forward = forward
+    _store_(module)
 
 
 def restore_flat_weights_(module: nn.Module) -> None:
     """Let the list hold the parameters of a module that is parametrised no more."""
     if isinstance(module, nn.RNNBase):
         module._init_flat_weights()  # noqa: SLF001  torch offers no public name
-
-
-def _forward(self: nn.RNNBase, *args: Any, **kwargs: Any) -> Any:
-    base: Any = type(self).__bases__[0]
-    with parametrize.cached():  # every weight is read several times
-        self._init_flat_weights()
-        try:
-            return base.forward(self, *args, **kwargs)
-        finally:
-            _store_(self)
 
 
 def _store_(module: nn.RNNBase) -> None:

@@ -108,8 +108,10 @@ def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
     for labels, least, why in minima:
         axis = solution.axis(labels, len(labels))
         if axis is None:  # units of unequal share: how many entries a width leaves cannot be told
-            for name in _names(solution, labels):
-                _raise_(solution, reasons, name, solution.groups[name].units, why)
+            for number in solution.group_of[labels].unique().tolist():
+                if number >= 0:
+                    name = list(solution.groups)[number]
+                    _raise_(solution, reasons, name, solution.groups[name].units, why)
         elif least > axis.fixed and axis.terms:
             # One group is enough to keep the dim long enough: the one with most to spare.
             name, k = max(axis.terms, key=lambda term: (solution.groups[term[0]].units * term[1], term[0]))

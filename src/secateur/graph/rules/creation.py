@@ -15,6 +15,14 @@ def like(site: Site) -> State:
     return State(state.labels, (zero,) * len(state.labels), state.static)
 
 
+@rule("aten::zero")
+def cleared(site: Site) -> State:
+    """The same entries, all zero now."""
+    state = site.state("self")
+    assert state is not None
+    return State(state.labels, (True,) * len(state.labels), state.static)
+
+
 @rule("aten::bernoulli", "aten::uniform", "aten::normal")
 def noise(site: Site) -> State:
     """Random entries in the place of old ones: as long as `self`, and never known to be zero."""

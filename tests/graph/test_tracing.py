@@ -373,23 +373,6 @@ class TestModules:
         _, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
         assert "output of the model" in graph.groups["a"].pinned
 
-    def test_parametrised_modules_are_left_alone(self):
-        """Masking would edit the class that the model shares with its copies."""
-
-        class Exp(nn.Module):
-            def forward(self, w):
-                return w.exp()
-
-        layer = nn.Linear(6, 5)
-        nn.utils.parametrize.register_parametrization(layer, "weight", Exp())
-        model, graph = traced(
-            lambda m, x: m.c(m.b(m.l(m.a(x).relu()))), floats(2, 4), a=linear(), l=layer, b=linear(5, 7), c=linear(7, 3)
-        )
-        assert "parametrised" in graph.groups["a"].pinned and set(graph.cuttable) == {"b"}
-        sound(model, graph, (floats(2, 4),))
-        with untouched(model):
-            mask(model, random_plan(graph))
-
     def test_two_words_for_one_activation(self):
         """Dead units are loud after a sigmoid: the sum over activations must not be cut."""
         _, graph = traced(

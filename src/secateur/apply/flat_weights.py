@@ -40,8 +40,9 @@ def restore_flat_weights_(module: nn.Module) -> None:
 
 
 def _store_(module: nn.RNNBase) -> None:
+    """Fill the list with stored parameters; what the user's own parametrisations compute is left out."""
     chains: Any = module.parametrizations
-    module._flat_weights = [  # noqa: SLF001
-        chains[name].original if name in chains else getattr(module, name)
+    module._flat_weights = [  # noqa: SLF001  torch offers no public name
+        getattr(chains[name], "original", None) if name in chains else module._parameters.get(name)  # noqa: SLF001
         for name in module._flat_weights_names  # noqa: SLF001
     ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 
 from secateur.apply.masking import is_masked, unmask_
 from secateur.apply.verify import verify as verify_plan
+from secateur.core.copying import copied
 from secateur.core.plan import PruningPlan
 from secateur.graph.cut import cut_
 
@@ -29,7 +28,7 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
         IncompatibleError: the plan was made for another structure.
         VerificationError: masked and shrunk networks would differ.
     """
-    small = copy.deepcopy(model)
+    small = copied(model)
     if is_masked(small):
         unmask_(small)
     plan.check_fits(small)

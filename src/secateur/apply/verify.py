@@ -7,7 +7,6 @@ networks agree to about 1e-12 and wrong ones differ by 1e-2 and more.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from secateur.apply.masking import mask_
+from secateur.core.copying import copied
 from secateur.core.errors import VerificationError
 from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
@@ -68,8 +68,8 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
     for trial in TRIALS:
         example = Example.from_spec(plan.graph.inputs, generator(0, "verify")).map(lambda x: x.to(device))
         example = example.map(_double) if trial.double else example
-        masked = strengthen_(copy.deepcopy(model).eval(), positive=trial.positive, double=trial.double)
-        shrunk = copy.deepcopy(masked)
+        masked = strengthen_(copied(model).eval(), positive=trial.positive, double=trial.double)
+        shrunk = copied(masked)
         mask_(masked, plan)
         wanted = _numbers(masked, example)
         if wanted is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from secateur.core.groups import Attribute, Axis, TensorAxes
 
@@ -15,18 +16,35 @@ Found = Iterator[tuple[str, Axis, int | None]]
 _LEAVES = ("weight", "running_mean", "weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
 
 
+#: Under which names a tensor is stored that a module computes before use; of those in its shape, the first.
+_STORED = (
+    "{}", "parametrizations.{}.original", "parametrizations.{}.original0", "parametrizations.{}.original1",
+    "{}_v", "{}_orig",
+)  # fmt: skip
+
+
 def standard_attributes(model: nn.Module, tensors: Mapping[str, TensorAxes]) -> tuple[Attribute, ...]:
     """The integers of all standard modules in `model` that would change in some cut."""
     found = []
     for name, module in model.named_modules():
         reader = next((r for kind, r in _READERS if isinstance(module, kind)), None)
-        own = {leaf: tensors.get(f"{name}.{leaf}" if name else leaf) for leaf in _LEAVES}
-        if reader is None or all(axes is None for axes in own.values()):
+        own = {} if reader is None else {leaf: axes for leaf in _LEAVES if (axes := _axes(name, module, leaf, tensors))}
+        if reader is None or not own:
             continue
-        for attribute, axis, item in reader(module, {k: v for k, v in own.items() if v is not None}):
+        for attribute, axis, item in reader(module, own):
             if axis.terms:
                 found.append(Attribute(name, attribute, axis, item))
     return tuple(found)
+
+
+def _axes(path: str, module: nn.Module, leaf: str, tensors: Mapping[str, TensorAxes]) -> TensorAxes | None:
+    """The axes of a module's tensor, or of the stored one of its shape from which it is computed."""
+    value: Any = getattr(module, leaf, None)
+    for form in _STORED if isinstance(value, Tensor) else ():
+        stored = tensors.get(f"{path}.{form.format(leaf)}" if path else form.format(leaf))
+        if stored is not None and attrgetter(form.format(leaf))(module).shape == value.shape:
+            return stored
+    return None
 
 
 def _convolution(module: Any, own: Mapping[str, TensorAxes]) -> Found:

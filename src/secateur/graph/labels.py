@@ -19,7 +19,7 @@ from torch import Tensor
 from secateur.core.groups import Role
 
 #: Who wins where one dim plays several parts (a tied embedding both produces and consumes).
-_PRECEDENCE = (Role.TRACKS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
+_PRECEDENCE = (Role.TRACKS, Role.DIRECTS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +76,7 @@ class Atoms:
         live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
         minima: label vectors of dims, the least length that each must keep, and why.
+        bare: parameters that an operator needs unmasked along some dim: the operator, and the labels along it.
     """
 
     count: int = 1
@@ -86,6 +87,7 @@ class Atoms:
     live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
     minima: list[tuple[Tensor, int, str]] = field(default_factory=list)
+    bare: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
 
     def new(self, size: int) -> Tensor:
         """Fresh atoms for one dim."""

@@ -8,7 +8,6 @@ would have to follow two groups, they are joined; if nothing explains it, the gr
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from itertools import islice, product
 import torch
 from torch import Tensor, nn
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.core.groups import Attribute, Axis, ChannelGraph, Group
 from secateur.core.rng import generator
@@ -179,7 +179,7 @@ def find_fault(
 ) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
     recording = walk.recording
-    trial = copy.deepcopy(model)
+    trial = copied(model)
     cut_(trial, graph, kept)
     seen = record(trial, example)
     numbers, calls = _essential(recording.calls)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.nn.utils import parametrize
 
 from secateur.graph.labels import Atoms, State
 from secateur.graph.record import Call, Recording, Ref
@@ -67,9 +66,8 @@ def propagate(model: nn.Module, recording: Recording, training: Recording | None
         walk.unmet += side.unmet
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
-    for name, why in _opaque(model):
-        for labels in owned[name]:
-            atoms.pin(labels, why)
+        _check_bare(atoms, training)
+    _check_bare(atoms, recording)
     for name in set(owned) - set(walk.first_use):
         for labels in owned[name]:
             atoms.pin(labels, "is not used in the traced forward pass")
@@ -104,18 +102,14 @@ def _run(walk: Propagation, model: nn.Module) -> None:
             walk.atoms.pin(labels, "is an output of the model")
 
 
-def _opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Parameters of modules that do not use them through plain attributes, so that a mask could not reach them."""
-    for path, module in model.named_modules():
-        if parametrize.is_parametrized(module):
-            why, mine = "is parametrised (torch.nn.utils.parametrize); remove that first", module.named_parameters()
-        else:
-            continue
-        where = path or "the top module"
-        yield from (
-            (f"{path}.{leaf}" if path else leaf, f"{why}: operator of {type(module).__name__} at {where}")
-            for leaf, _ in mine
-        )
+def _check_bare(atoms: Atoms, recording: Recording) -> None:
+    """A parameter that is left unmasked for one operator must not be read by another, which would take it for zero."""
+    for call in recording.calls:
+        for ref in call.refs():
+            known, labels = atoms.bare.get(recording.names.get(ref.key, ""), (call.name, None))
+            if known != call.name:
+                where = f"operator {call.name.replace('::', '.')} at {call.module or 'the top module'}"
+                atoms.pin(labels, f"is read by {known.replace('::', '.')}, too, which divides by its length: {where}")
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:

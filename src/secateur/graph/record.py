@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
@@ -243,7 +243,7 @@ def private_copy(model: nn.Module) -> nn.Module:
         TraceError: the model cannot be copied.
     """
     try:
-        return copy.deepcopy(model).eval()
+        return copied(model).eval()
     except (RuntimeError, TypeError) as error:
         raise TraceError(
             f"the model cannot be copied ({error}). Secateur works on copies; remove what cannot be copied, "

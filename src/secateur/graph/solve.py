@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -288,10 +289,14 @@ class _Table:
         return tuple(slots)
 
 
+#: Names of parameters from which torch's weight and spectral norm, and parametrisations, compute another.
+_COMPUTED = re.compile(r"(?<![^.])(?:parametrizations\.(\w+)\.original\d?|(weight\w*?)_(?:g|v|orig))$")
+
+
 def _name(slots: tuple[Slot, ...], taken: Mapping[str, Group]) -> str:
     """The first producer gives the name; a second group of the same producer gets a number."""
     makers = [s for s in slots if s.role is Role.PRODUCES]
-    tensor = (makers or list(slots))[0].tensor
+    tensor = _COMPUTED.sub(lambda found: found[1] or found[2], (makers or list(slots))[0].tensor)
     module, _, leaf = tensor.rpartition(".")
     name = module if module and leaf in ("weight", "bias") else tensor
     name += "" if makers or any(s.role is not Role.CONSUMES for s in slots) else ".inputs"

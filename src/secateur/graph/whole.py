@@ -2,6 +2,7 @@
 
 Below this level PyTorch takes another path on every device and for every precision: one oneDNN or cuDNN operator, or
 some twenty small ones for each step of the sequence. What is common to all is the function that the module calls.
+Weight norm is seen in the same way, for it, too, has a path for each dim and device.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from torch.overrides import TorchFunctionMode
 #: Functions that take a whole sequence; the position of the parameters tells sequences in a tensor from packed ones.
 _LAYERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _CELLS = ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
-_PACKING = ("_pack_padded_sequence", "_pad_packed_sequence")
+_OTHERS = ("_pack_padded_sequence", "_pad_packed_sequence", "_weight_norm")
 
 _OPERATORS: dict[Callable[..., Any], OpOverloadPacket] = {
     getattr(torch._C._VariableFunctions, name): getattr(torch.ops.aten, name)  # noqa: SLF001  torch calls them from here
-    for name in (*_LAYERS, *_CELLS, *_PACKING)
+    for name in (*_LAYERS, *_CELLS, *_OTHERS)
 }
 
 
 class WholeCalls(TorchFunctionMode):
-    """Hands calls of recurrent layers to `note` instead of letting their insides be seen.
+    """Hands calls of these functions to `note` instead of letting their insides be seen.
 
     Args:
         note: called as `(operator, args, kwargs, run)`; it returns what `run()` returns.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.graph.record import plain_operators
 
@@ -31,8 +31,8 @@ def macs(model: nn.Module, example_inputs: Any) -> int:
         The figure.
     """
     example = Example.of(example_inputs)
-    private = copy.deepcopy(model).eval()
-    counter = FlopCounterMode(display=False, custom_mapping=_UNCOUNTED_BY_TORCH)
+    private = copied(model).eval()
+    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), counter:
         example.call(private)
     return int(counter.get_total_flops()) // 2  # torch counts a multiplication and an addition as two
@@ -57,9 +57,10 @@ def _lstm(steps: Shape, weight: Shape, hidden: Shape, *_: Any, **__: Any) -> int
 
 #: torch counts products of matrices and convolutions only: a linear layer on a single vector, or an LSTM, which is one
 #: oneDNN operator on the CPU, would cost nothing.
-_UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
+UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: _matrix_vector,
     torch.ops.aten.addmv: _added_matrix_vector,
     torch.ops.aten.dot: _dot,
+    torch.ops.aten.vdot: _dot,
     torch.ops.aten.mkldnn_rnn_layer: _lstm,
 }

@@ -12,6 +12,7 @@ from secateur.graph.rules import (
     pooling,
     recurrent,
     reduction,
+    reparametrised,
 )
 from secateur.graph.rules.base import RULES, Rule, Site, rule
 
@@ -30,5 +31,6 @@ __all__ = [
     "pooling",
     "recurrent",
     "reduction",
+    "reparametrised",
     "rule",
 ]

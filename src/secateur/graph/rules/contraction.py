@@ -78,3 +78,48 @@ def addmm(site: Site) -> State:
 def baddbmm(site: Site) -> State:
     """`self + batch1 @ batch2`."""
     return product(site, "batch1", "batch2", bias="self")
+
+
+@rule("aten::mv")
+def mv(site: Site) -> State:
+    """`self (n, k) @ vec (k)`."""
+    return _matrix_vector(site, "self")
+
+
+@rule("aten::addmv")
+def addmv(site: Site) -> State:
+    """`self + mat (n, k) @ vec (k)`."""
+    return add_bias(site, _matrix_vector(site, "mat"), "self")
+
+
+def _matrix_vector(site: Site, matrix: str) -> State:
+    a, b = site.state(matrix), site.state("vec")
+    assert a is not None and b is not None
+    site.contract(a, 1, b, 0)
+    site.play(a, 0, Role.PRODUCES)
+    pairs = [length(site.shape(matrix), d, a.labels[d]) for d in (0, 1)]
+    site.book(pairs[0][0] * pairs[1][0], *(labels for _, labels in pairs), weight=_layer(a, b))
+    return State((a.labels[0],), (a.silent[0],), a.static and b.static)
+
+
+@rule("aten::dot", "aten::vdot")
+def dot(site: Site) -> State:
+    """The sum of products of two vectors, in which a parameter consumes; between parameters nobody does."""
+    a, b = (site.state_of(ref) for ref in site.call.refs())
+    if a.static and b.static:
+        labels = site.join(a.labels[0], b.labels[0])
+        if not (a.silent[0] or b.silent[0]):
+            site.pin(labels, "a dead unit would still count in a sum")
+    else:
+        labels = a.labels[0]
+        site.contract(a, 0, b, 0)
+    factor, loop = length(site.call.refs()[0].shape, 0, labels)
+    site.book(factor, loop, weight=_layer(a, b))
+    return State((), (), a.static and b.static)
+
+
+def _layer(a: State, b: State) -> State:
+    """The one that is a layer's weight; a product of two parameters is part of computing one, and of no layer."""
+    if a.static and b.static:
+        return State.free(0)
+    return a if a.static else b

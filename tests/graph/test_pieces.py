@@ -102,6 +102,25 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(batch, length, self.out))
 
 
+def test_equal_sizes_in_a_list_follow_pieces_of_their_own():
+    def run(m, x):
+        one, two, three = m.cut(m.a(x))
+        return m.b(one) + m.c(two.sigmoid()) + m.d(three)
+
+    model, graph = traced(
+        run,
+        X,
+        a=linear(4, 9),
+        cut=Cutter(lambda m, h: h.split(m.sizes, -1), sizes=(2, 2, 5)),
+        b=linear(2, 3),
+        c=linear(2, 3),
+        d=linear(5, 3),
+    )
+    assert sorted(widths(graph).values()) == [2, 2, 5]
+    assert sorted(a.item for a in graph.attributes if a.module == "cut") == [0, 1, 2]
+    sound(model, graph, X)
+
+
 def test_narrow_keys():
     model, graph = traced(lambda m, x: m.b(m.t(x)), X, t=Attention(), b=linear(4, 3))
     assert widths(graph) == {"t.qkv": 2, "t.qkv#2": 4, "t.proj": 4}
@@ -141,6 +160,33 @@ def test_the_width_of_another_tensor_that_fits_by_chance():
 
     _, graph = traced(run, X, a=linear(4, 7), g=linear(4, 2), b=linear(2, 3), c=linear(5, 3), d=linear(2, 3))
     assert not {"a", "a#2"} & set(graph.cuttable)
+
+
+@pytest.mark.parametrize("name", ["left", "right", "north", "south", "up", "down"])
+def test_units_of_one_group_on_both_sides_of_a_piece(name):
+    """Where the middle begins depends on which of the two outer units stays, and the trial keeps one of them."""
+
+    def run(m, x):
+        return m.b(getattr(m, name)(x)[..., 1 : 1 + m.b.in_features])
+
+    _, graph = traced(run, X, **{name: linear(4, 5)}, b=linear(3, 3))
+    reasons = [g.pinned for g in graph.groups.values() if any(s.tensor == f"{name}.weight" for s in g.slots)]
+    assert any("names entries by position" in reason for reason in reasons)
+    assert not any(group.startswith(name) for group in graph.cuttable)
+
+
+def test_a_piece_of_the_right_length_at_the_wrong_place():
+    """The slice in the middle is as long as it ought to be after every cut, and begins too late after some."""
+
+    def run(m, x):
+        h, g = m.a(x), m.g(x)
+        middle = h[..., 2 : 2 + g.shape[-1]] * g
+        return m.b(h[..., : m.b.in_features]) + m.c(middle) + m.d(h[..., -m.d.in_features :])
+
+    model, graph = traced(run, X, a=linear(4, 7), g=linear(4, 3), b=linear(2, 3), c=linear(3, 3), d=linear(2, 3))
+    reasons = [g.pinned for g in graph.groups.values() if any(s.tensor == "a.weight" and s.dim == 0 for s in g.slots)]
+    assert any("begins at 2 instead of 1" in reason for reason in reasons)
+    sound(model, graph, X)
 
 
 def test_pieces_in_training_mode_only():

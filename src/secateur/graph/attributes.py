@@ -70,6 +70,11 @@ def _linear(_: Any, own: Mapping[str, TensorAxes]) -> Found:
     yield "in_features", own["weight"].axes[1], None
 
 
+def _bilinear(_: Any, own: Mapping[str, TensorAxes]) -> Found:
+    for dim, name in enumerate(("out_features", "in1_features", "in2_features")):
+        yield name, own["weight"].axes[dim], None
+
+
 def _batch_norm(_: Any, own: Mapping[str, TensorAxes]) -> Found:
     yield "num_features", next(iter(own.values())).axes[0], None
 
@@ -111,6 +116,7 @@ def _cell(_: Any, own: Mapping[str, TensorAxes]) -> Found:
 _READERS: tuple[tuple[Any, Callable[[Any, Mapping[str, TensorAxes]], Found]], ...] = (
     (nn.modules.conv._ConvNd, _convolution),  # noqa: SLF001  the common base of all convolutions
     (nn.Linear, _linear),
+    (nn.Bilinear, _bilinear),
     (nn.modules.batchnorm._NormBase, _batch_norm),  # noqa: SLF001  batch and instance norm
     (nn.LayerNorm, _layer_norm),
     (nn.GroupNorm, _group_norm),

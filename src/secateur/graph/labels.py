@@ -149,12 +149,13 @@ def strongest(parts: Tensor) -> Role:
     return _PRECEDENCE[max(best, 0)]
 
 
-def separate(atoms: Atoms, moved: Tensor) -> tuple[int, Tensor] | None:
+def separate(atoms: Atoms, moved: Tensor, where: str) -> tuple[int, Tensor] | None:
     """Read one label vector off a label tensor that an operator has moved around.
 
     Args:
         atoms: where joins are written to.
         moved: labels of one input dim, after the operator, in the shape of the output.
+        where: the operator and its place, for reasons.
 
     Returns:
         The output dim that now carries the labels, and the vector along it; None where nothing varies. Where the
@@ -171,14 +172,14 @@ def separate(atoms: Atoms, moved: Tensor) -> tuple[int, Tensor] | None:
         else:
             moved = first
     if not dims:
-        atoms.pin(moved[moved > 0], "a single unit was picked out by its position")
+        atoms.pin(moved[moved > 0], f"a single unit was picked out by its position: {where}")
         return None
     if len(dims) == 1:
         return dims[0], moved.reshape(-1)
     dim = max(dims, key=lambda d: (_classes(moved, d), d))
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
     fixed = (rows == 0).any(0)
-    atoms.pin(rows[:, fixed][rows[:, fixed] > 0], "shares a position with an entry that may not be cut")
+    atoms.pin(rows[:, fixed][rows[:, fixed] > 0], f"shares a position with an entry that may not be cut: {where}")
     atoms.edges.append((rows[1:, ~fixed].reshape(-1), rows[:1, ~fixed].expand_as(rows[1:, ~fixed]).reshape(-1)))
     return dim, torch.where(fixed, torch.zeros_like(rows[0]), rows[0])
 

@@ -244,7 +244,7 @@ def _mend(
     tries: list[tuple[Attribute, ...]] = [(a,) for a in candidates]
     if fault.number in (walk.pieces or {}):  # sizes of pieces are right together or not at all
         rivals = [[a for a in candidates if a.axis == axis] for axis in dict.fromkeys(a.axis for a in candidates)]
-        tries += islice(product(*rivals), 16)
+        tries += [*_listed(model, walk, solution, fault), *islice(product(*rivals), 16)]
     for attributes in tries:
         tried = replace(graph, attributes=tuple(_updated(list(graph.attributes), list(attributes))))
         next_fault = _first_fault(model, walk, solution, tried, example)
@@ -262,6 +262,18 @@ def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: 
                 yield Attribute(name, attribute, axes[value])
             elif isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
                 yield from (Attribute(name, attribute, axes[v], item) for item, v in enumerate(value) if v in axes)
+
+
+def _listed(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[tuple[Attribute, ...]]:
+    """Lists of the module at fault (or a module around it) that hold the sizes of all pieces in order."""
+    axes = [solution.axis(v, len(v)) for v in (walk.pieces or {})[fault.number]]
+    sizes = [len(v) for v in (walk.pieces or {})[fault.number]]
+    for name in (fault.module, fault.module.rpartition(".")[0]):
+        for attribute, value in vars(model.get_submodule(name)).items():
+            if isinstance(value, tuple | list) and list(value) == sizes:
+                yield tuple(
+                    Attribute(name, attribute, axis, item) for item, axis in enumerate(axes) if axis and axis.terms
+                )
 
 
 def _changing(walk: Propagation, solution: Solution, fault: Fault) -> dict[int, Axis]:

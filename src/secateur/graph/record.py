@@ -179,11 +179,20 @@ class _Recorder(TorchDispatchMode):
         bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
+        if func.name().startswith("aten::as_strided"):
+            bound["moves"] = int(not _same_places(args[0], *args[1:], **kwargs))
         out = run()
         outputs = tuple(hide(x) for x in tree_leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
         return out
+
+
+def _same_places(tensor: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> bool:
+    """Whether `as_strided` leaves every entry where it is; the stride of a dim of one entry says nothing."""
+    same = zip(tensor.shape, tensor.stride(), stride, strict=False)
+    stays = storage_offset is None or storage_offset == tensor.storage_offset()
+    return stays and tuple(size) == tuple(tensor.shape) and all(a == b for n, a, b in same if n > 1)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:

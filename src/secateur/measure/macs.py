@@ -55,6 +55,15 @@ def _lstm(steps: Shape, weight: Shape, hidden: Shape, *_: Any, **__: Any) -> int
     return 2 * steps[0] * steps[1] * (prod(weight) + prod(hidden))
 
 
+def _trilinear(*args: Any, **_: Any) -> int:
+    """Three tensors, the dims that each lacks, the dims summed over: every entry of the spread product is one."""
+    sizes: dict[int, int] = {}
+    for shape, lacking in zip(args[:3], args[3:6], strict=True):
+        present = [d for d in range(len(shape) + len(lacking)) if d not in lacking]
+        sizes |= dict(zip(present, shape, strict=True))
+    return 2 * prod(sizes.values())
+
+
 #: torch counts products of matrices and convolutions only: a linear layer on a single vector, or an LSTM, which is one
 #: oneDNN operator on the CPU, would cost nothing.
 UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
@@ -62,5 +71,6 @@ UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
     torch.ops.aten.addmv: _added_matrix_vector,
     torch.ops.aten.dot: _dot,
     torch.ops.aten.vdot: _dot,
+    torch.ops.aten._trilinear: _trilinear,  # noqa: SLF001  what nn.Bilinear calls
     torch.ops.aten.mkldnn_rnn_layer: _lstm,
 }

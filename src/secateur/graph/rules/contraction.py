@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from torch import Tensor
 
 from secateur.core.groups import Role
@@ -116,6 +118,37 @@ def dot(site: Site) -> State:
     factor, loop = length(site.call.refs()[0].shape, 0, labels)
     site.book(factor, loop, weight=_layer(a, b))
     return State((), (), a.static and b.static)
+
+
+@rule("aten::_trilinear")
+def trilinear(site: Site) -> State:
+    """The product of three tensors, each spread over the dims that it lacks, summed over some (`nn.Bilinear`)."""
+    refs = [site.call.bound[name] for name in ("i1", "i2", "i3")]
+    states = [site.state_of(ref) for ref in refs]
+    lacking = [site.literal(name) for name in ("expand1", "expand2", "expand3")]
+    summed = site.literal("sumdim")
+    labels: list[Tensor | None] = []
+    silent: list[bool] = []
+    loops: list[tuple[int, Tensor | None]] = []
+    for d in range(len(refs[0].shape) + len(lacking[0])):
+        at = [None if d in absent else d - sum(e < d for e in absent) for absent in lacking]
+        mine = [(state, own) for state, own in zip(states, at, strict=True) if own is not None]
+        joined = mine[0][0].labels[mine[0][1]]
+        for state, own in mine[1:]:
+            joined = site.join(joined, state.labels[own])
+        for state, own in mine:
+            site.play(state, own, Role.CONSUMES if d in summed else Role.PRODUCES)
+        quiet = any(state.silent[own] for state, own in mine)
+        if d not in summed:
+            labels.append(joined)
+            silent.append(quiet)
+        elif not quiet:
+            site.pin(joined, "a dead unit would still count in a sum over activations")
+        loops += [length(ref.shape, own, joined) for ref, own in zip(refs, at, strict=True) if own is not None][:1]
+    static = [s for s in states if s.static]
+    layer = static[0] if len(static) == 1 else State.free(0)
+    site.book(prod(n for n, _ in loops), *(v for _, v in loops), weight=layer)
+    return State(tuple(labels), tuple(silent), len(static) == len(states))
 
 
 def _layer(a: State, b: State) -> State:

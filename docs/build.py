@@ -1,4 +1,4 @@
-"""Writes docs/reference.md (every plug-in, from its own docstring), docs/lenet5.svg and the table in README.
+"""Writes docs/reference.md (every plug-in, from its own docstring), the pictures, and the table and drawing in README.
 
 The figures are those of docs/demo-report.json, which is the report.json that `make demo` wrote.
 
@@ -14,13 +14,16 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from secateur.bench.zoo import ZOO
 from secateur.cli.list_ import KINDS
 from secateur.core.contracts import Criterion, Granularity
 from secateur.core.errors import IncompatibleError
+from secateur.core.groups import ChannelGraph
 from secateur.core.report import CompressionReport
 from secateur.criteria import CRITERIA
 from secateur.granularity import GRANULARITIES
 from secateur.graph.rules import RULES
+from secateur.graph.trace import trace
 from secateur.planning.check import check
 from secateur.report import read_json
 from secateur.report.rows import rows
@@ -28,6 +31,7 @@ from secateur.report.sentences import notes
 
 HERE = Path(__file__).parent
 START, END = "<!-- demo: written by `make docs` -->", "<!-- end of demo -->"
+DRAWING = "<!-- drawing: written by `make docs` -->", "<!-- end of drawing -->"
 
 
 def reference() -> str:
@@ -98,25 +102,41 @@ def widths_svg(report: Mapping[str, Any]) -> str:
     )
 
 
+def groups(name: str) -> ChannelGraph:
+    """What moves together in a network of the zoo."""
+    return trace(ZOO[name].make(), ZOO[name].example())
+
+
+def with_drawing(page: str) -> str:
+    """A page with the drawing of LeNet-5 between its two markers."""
+    return between(page, *DRAWING, f"```text\n{groups('lenet5').draw()}\n```")
+
+
+def between(page: str, start: str, end: str, body: str) -> str:
+    """A page with other text between two markers."""
+    head, _, rest = page.partition(start)
+    _, _, tail = rest.partition(end)
+    return f"{head}{start}\n{body}\n{end}{tail}"
+
+
 def with_table(readme: str, report: CompressionReport) -> str:
     """The README with the demo's table between its two markers."""
-    head, _, rest = readme.partition(START)
-    _, _, tail = rest.partition(END)
     columns = ("", "dense", "Secateur", "change", *(f"control: {name}" for name in report.controls))
     lines = [columns, ("---", *["---:"] * (len(columns) - 1))]
     lines += [(r.label, r.before, f"**{r.after}**", r.change, *r.controls) for r in rows(report)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes_ = " ".join(notes(report))
-    return f"{head}{START}\n{table}\n\n{notes_}\n{END}{tail}"
+    return between(readme, START, END, f"{table}\n\n{notes_}")
 
 
 def main() -> None:
-    """Write all three."""
+    """Write them all."""
     (HERE / "reference.md").write_text(reference())
     demo = json.loads((HERE / "demo-report.json").read_text())
     (HERE / "lenet5.svg").write_text(widths_svg(demo))
+    (HERE / "resnet20.svg").write_text(groups("resnet20").draw("svg"))
     readme = HERE.parent / "README.md"
-    readme.write_text(with_table(readme.read_text(), read_json(HERE / "demo-report.json")))
+    readme.write_text(with_drawing(with_table(readme.read_text(), read_json(HERE / "demo-report.json"))))
 
 
 if __name__ == "__main__":

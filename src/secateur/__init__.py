@@ -28,7 +28,7 @@ from secateur.graph.cost import cost
 from secateur.graph.trace import trace
 from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
-from secateur.planning import Constraints, plan, score
+from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
 
 __version__ = library_version()
@@ -53,6 +53,7 @@ __all__ = [
     "mask",
     "measure",
     "plan",
+    "plan_by_hand",
     "save",
     "score",
     "shrink",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,7 +72,10 @@ def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
 
 def _widths(plan: PruningPlan) -> tuple[Width, ...]:
     """Every group of units; for plans of single weights, every weight tensor."""
-    if not plan.is_structured:
-        return tuple(Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks)
-    after = plan.graph.widths(plan.kept)
-    return tuple(Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values())
+    asked, frozen = plan.provenance.asked, set(plan.provenance.frozen)
+    if plan.is_structured:
+        after = plan.graph.widths(plan.kept)
+        found = [Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values()]
+    else:
+        found = [Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks]
+    return tuple(replace(width, asked=asked.get(width.group), frozen=width.group in frozen) for width in found)

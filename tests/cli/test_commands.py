@@ -1,9 +1,11 @@
 """The command line as a user meets it: own model files, clear errors, no half-written files."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -117,6 +119,46 @@ def test_trace_says_what_is_pinned(folder, monkeypatch, capsys):
     assert "left" in text and "is an output of the model" in text
 
 
+def test_trace_draws(folder, monkeypatch, capsys):
+    assert call(monkeypatch, "trace", "net.py:make_model", "--draw", "net.svg") == 0
+    assert "The drawing is in net.svg" in " ".join(capsys.readouterr().out.split())
+    assert call(monkeypatch, "trace", "net.py:make_model", "--draw", "net.TXT", "--every") == 0
+    picture = ElementTree.fromstring(Path("net.svg").read_text(encoding="utf-8"))
+    assert {g.get("data-group") for g in picture.iter() if g.get("data-group")} >= {"stem.0", "left", "right", "head"}
+    text = Path("net.TXT").read_text(encoding="utf-8")
+    assert "■" in text and "head.weight" in text and "pinned: is an output of the model" in text
+
+
+def test_compress_tells_asked_and_reached_of_every_group(folder, monkeypatch, capsys):
+    words = ("--budget", "0.6 units", "--multiple", "4", "--freeze", "left", "--freeze", "head")
+    monkeypatch.setenv("COLUMNS", "140")
+    assert call(monkeypatch, "compress", "net.py:make_model", *words) == 0
+    text = capsys.readouterr().out
+    # 36 units, of which 12 are frozen: 21.6 may stay, 9.6 of the other 24, that is 40 % of each
+    assert re.search(r"stem\.0 +│ +16 │ +4 │ +40\.0 % │ +25\.0 % │", text)
+    assert re.search(r"right +│ +8 │ +4 │ +40\.0 % │ +50\.0 % │", text)
+    assert re.search(r"left +│ +12 │ +12 │ +— │ +100\.0 % │ frozen", text)
+    assert re.search(r"head +│ +4 │ +4 │ +— │ +100\.0 % │ is an output", text)
+
+
+PINNED = MINE.replace("return self.head(torch.cat([self.left(x), self.right(x).relu()], 1).mean((2, 3)))", "return x")
+
+
+def test_a_network_that_is_pinned_altogether_is_an_error_with_the_reasons(folder, monkeypatch, capsys):
+    Path("pinned.py").write_text(PINNED)
+    assert call(monkeypatch, "compress", "pinned.py:make_model") == 1
+    text = " ".join(capsys.readouterr().err.split())
+    for reason in (
+        "nothing in this model may be cut",
+        "stem.0 (is an output of the model)",
+        "is not used in the traced",
+    ):
+        assert reason in text
+    assert not list(folder.glob("compressed/*"))
+    assert call(monkeypatch, "trace", "pinned.py:make_model", "--draw", "pinned.txt") == 0
+    assert Path("pinned.txt").read_text(encoding="utf-8").startswith("0 groups can be cut")
+
+
 @pytest.mark.parametrize("kind", [(), ("recipes",), ("criteria", "--card", "taylor")])
 def test_list(monkeypatch, capsys, kind):
     assert call(monkeypatch, "list", *kind) == 0
@@ -136,6 +178,14 @@ BAD = [
     (("compress", "net.py:make_model", "--recipe", "taylor2019"), "needs data"),
     (("compress", "net.py:make_model", "--budget", "0.0001 macs"), "cannot be met"),
     (("compress", "net.py:make_model", "--freeze", "nothing.*"), "matches no block"),
+    (("compress", "net.py:make_model", "--freeze", "stem.1"), "Its units move together with 'stem.0'"),
+    (("compress", "net.py:make_model", "--only", "head"), "may not be cut"),
+    (
+        ("compress", "net.py:make_model", "--budget", "0.01 macs", "--freeze", "left"),
+        "left (frozen by the constraints)",
+    ),
+    (("trace", "net.py:make_model", "--draw", "net.png"), "cannot draw into 'net.png'. Write --draw FILE.svg"),
+    (("trace", "net.py:make_model", "--draw", "no/net.svg"), "there is no folder"),
     (("trace", "net.py:nothing"), "has no function 'nothing'. It has: Net, make_model, example_inputs"),
     (("trace", "nowhere.py:make_model"), "there is no Python file"),
     (("trace", "make_model"), "cannot read the network"),
@@ -193,7 +243,7 @@ def test_options_are_those_that_are_documented():
     found = {f"{name} {p.name}" for name, c in get_command(app).commands.items() for p in c.params if p.name != "help"}
     assert found == set(
         """
-        demo out; demo seed; trace model; trace inputs; trace every; compress model; compress recipe; compress budget;
+        demo out; demo seed; trace model; trace inputs; trace every; trace draw; compress model; compress recipe; compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
         compress optimizer; compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
         measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;

@@ -67,3 +67,11 @@ def test_not_inputs(bad):
 def test_what_a_plan_cannot_describe():
     with pytest.raises(TraceError, match="holds a object"):
         Example.of((object(),)).spec()
+
+
+def test_one_sample_more():
+    x, y, z = torch.arange(6.0).view(2, 3), torch.arange(2), torch.ones(4, 2)
+    wider = Example.of((x, [y], {"z": z, "n": torch.tensor(2), "s": "text"})).wider()
+    first, (second,), rest = wider.args
+    assert first.tolist() == [[0, 1, 2], [3, 4, 5], [2, 1, 0]] and second.tolist() == [0, 1, 0]
+    assert torch.equal(rest["z"], z) and rest["n"] == 2 and rest["s"] == "text"

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from secateur.core.errors import IncompatibleError, UnknownNameError
-from secateur.core.plan import PruningPlan
+from secateur.core.plan import Provenance, PruningPlan
 from secateur.granularity import Channel
 from secateur.testing import case as cases
 
@@ -20,10 +23,41 @@ def test_by_hand(whole):
     assert made.is_structured
 
 
-@pytest.mark.parametrize("units", [[], [-1], [6], [0, 9]])
+@pytest.mark.parametrize(
+    "units",
+    [[], [-1], [6], [0, 9], [0.0], ["1"], [True] * 5, [True, 0, 1, 0, 1, 0], [False] * 6, torch.zeros(6).bool()],
+)
 def test_units_that_do_not_exist(whole, units):
     with pytest.raises(IncompatibleError, match="units 0 to 5"):
         whole.keep("0", units)
+
+
+@pytest.mark.parametrize(
+    "units",
+    [(4, 1), range(1, 5, 3), torch.tensor([1, 4]), np.array([4, 1]), [False, True, False, False, True, False],
+     torch.tensor([0, 1, 0, 0, 1, 0]).bool(), np.array([0, 1, 0, 0, 1, 0], dtype=bool)],
+    ids=["tuple", "range", "tensor", "array", "booleans", "tensor of booleans", "array of booleans"],
+)  # fmt: skip
+def test_ways_to_name_units(whole, units):
+    assert whole.keep("0", units).kept["0"].nonzero().flatten().tolist() == [1, 4]
+
+
+def test_widths_that_are_not_allowed(whole):
+    group = replace(whole.graph.groups["0"], multiple=2, minimum=3)
+    strict = replace(whole, graph=replace(whole.graph, groups={**whole.graph.groups, "0": group}))
+    for units in ([0, 1], [0, 1, 2]):
+        with pytest.raises(IncompatibleError, match="must keep 3 or more, in multiples of 2"):
+            strict.keep("0", units)
+    assert strict.keep("0", [0, 1, 2, 3]).width("0") == 4
+
+
+def test_a_plan_changed_by_hand_claims_no_budget(whole):
+    asked = {"0": 0.5, "3": 0.6}
+    made = replace(whole, provenance=Provenance("noise", "Uniform()", "0.5 macs", 0.4, asked=asked)).keep("0", [1])
+    told = made.keep("3", [1]).provenance
+    assert (told.budget, told.reached, told.asked) == ("", 1.0, {})
+    assert made.keep("0", [3]).provenance == made.provenance  # as wide as before, so it costs the same
+    assert (made.provenance.asked, told.criterion, told.allocation) == ({"3": 0.6}, "noise", "Uniform(), then by hand")
 
 
 def test_blocks_that_do_not_exist(whole):
@@ -31,6 +65,8 @@ def test_blocks_that_do_not_exist(whole):
         whole.keep("1", [0])
     with pytest.raises(IncompatibleError, match="is an output of the model"):
         whole.keep("7", [0])
+    with pytest.raises(UnknownNameError, match=r"'4'\. Its units move together with '3': name that instead"):
+        whole.keep("4", [0])
 
 
 def test_digest_and_equality(whole):

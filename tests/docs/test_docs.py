@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+PAGES = ("README.md", "docs/groups.md")
+BLOCKS = [b for page in PAGES for b in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)]
 
 
 def build():
@@ -25,6 +26,14 @@ def test_reference_is_up_to_date():
 def test_picture_is_up_to_date():
     demo = json.loads((ROOT / "docs" / "demo-report.json").read_text())
     assert (ROOT / "docs" / "lenet5.svg").read_text() == build().widths_svg(demo), "run `make docs`"
+
+
+def test_drawings_are_up_to_date():
+    module = build()
+    text = (ROOT / "README.md").read_text()
+    assert module.DRAWING[0] in text
+    assert text == module.with_drawing(text), "run `make docs`"
+    assert (ROOT / "docs" / "resnet20.svg").read_text() == module.groups("resnet20").draw("svg"), "run `make docs`"
 
 
 def test_readme_has_code():

@@ -30,6 +30,7 @@ def test_round_trip(case, tmp_path):
     again = plan_from_json(text)
     same(case.plan, again)
     assert plan_to_json(again) == text
+    assert again.graph.draw() == case.plan.graph.draw()
     same(case.plan, load_plan(save_plan(case.plan, tmp_path / "plan.json")))
     assert json.loads(text)["schema"] == 1
 
@@ -42,8 +43,18 @@ def test_round_trip_of_other_granularities(lenet, granularity):
 
 
 def test_odd_numbers_survive(lenet):
-    plan = replace(lenet.plan, provenance=replace(lenet.plan.provenance, reached=float("inf"), seed=2**63))
+    how = replace(lenet.plan.provenance, reached=float("inf"), seed=2**63, asked={"conv1": 1 / 3}, frozen=("fc1",))
+    plan = replace(lenet.plan, provenance=how)
     assert plan_from_json(plan_to_json(plan)).provenance == plan.provenance
+
+
+def test_plans_of_the_first_version_are_read(lenet):
+    record = json.loads(plan_to_json(lenet.plan))
+    del record["provenance"]["asked"], record["provenance"]["frozen"]
+    same(lenet.plan, plan_from_json(json.dumps(record)))
+    del record["provenance"]["budget"]
+    with pytest.raises(CodecError, match="lacks 'budget'"):
+        plan_from_json(json.dumps(record))
 
 
 @settings(max_examples=50, deadline=None)

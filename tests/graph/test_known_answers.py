@@ -158,7 +158,6 @@ def test_unknown_operators_are_counted():
     [
         ("unknown", "mixed", "aten._fft_r2c", "the top module"),
         ("literal", "stem", "aten.view", "the top module"),
-        ("fused_attention", "attention.qkv", "aten.mul", "attention"),
         ("encoder_layer", "0", "aten.", "1.self_attn"),
         ("tied", "embed", "aten.embedding", "embed"),
         ("attention", "positions", "aten.add", "the top module"),

@@ -191,7 +191,7 @@ class TestAliases:
 
 
 class TestNumbersFromWidths:
-    """A number computed from a width changes with a cut, and with it the function: such groups must be pinned."""
+    """A number computed from a width changes with a cut, and with it the function."""
 
     @pytest.mark.parametrize(
         "scale",
@@ -200,6 +200,19 @@ class TestNumbersFromWidths:
             lambda h: h / h.shape[1] ** 0.5,
             lambda h: h * torch.tensor(h.shape[1], dtype=h.dtype),
             lambda h: h / torch.full((), h.size(-1), dtype=h.dtype).sqrt(),
+            lambda h: h.relu() * h.shape[1] ** -0.25,
+        ],
+    )
+    def test_weights_make_up_for_it(self, scale):
+        model, graph = traced(lambda m, x: m.b(scale(m.a(x))), floats(2, 4), a=linear(), b=linear(6, 3))
+        assert {r.tensor for r in graph.rescalings} == {"a.weight", "a.bias"} and "a" in graph.cuttable
+        sound(model, graph, (floats(2, 4),))
+
+    @pytest.mark.parametrize(
+        "scale",
+        [
+            lambda h: (h * h.shape[1]) + h,  # somebody else reads it, too
+            lambda h: h.sigmoid() * h.shape[1],
             lambda h: h.clamp(max=h.shape[1] / 10),
             lambda h: h + h.numel(),
             lambda h: h.pow(h.shape[1]),
@@ -226,7 +239,7 @@ class TestPositions:
         "pick",
         [
             lambda h: h[:, 1:5],
-            lambda h: h[:, ::2],
+            lambda h: h[:, ::4],
             lambda h: h[:, [0, 2, 4]],
             lambda h: h.index_select(1, torch.tensor([0, 5])),
             lambda h: h.roll(1, 1),
@@ -336,7 +349,7 @@ class TestSizes:
             lambda m, x: m.b(squeeze(m.a(x).mean((2, 3), keepdim=True))), floats(2, 3, 4, 4), a=conv(), b=linear(6, 3)
         )
         assert graph.cuttable["a"].minimum == 2
-        with pytest.raises(IncompatibleError, match="'a' must keep at least 2 units"):
+        with pytest.raises(IncompatibleError, match="must keep 2 or more"):
             random_plan(graph).keep("a", [0])
         sound(model, graph, (floats(2, 3, 4, 4),), seeds=range(8))
 
@@ -540,3 +553,66 @@ class TestLive:
         model, graph = traced(run, floats(2, 3, 3, 3), a=nn.Conv2d(3, 6, 1), b=nn.Conv2d(6, 4, 3), c=linear(4, 2))
         assert set(graph.cuttable) == {"a", "b"}
         sound(model, graph, (floats(2, 3, 3, 3),))
+
+
+class Packed(nn.Module):
+    """Attention as people write it: sizes from the shape of the input, or as integers of the module."""
+
+    def __init__(self, how, width=12, heads=3):
+        super().__init__()
+        self.how, self.heads, self.dim = how, heads, width // heads
+        self.key_dim, self.value_dim = 2, 6
+        self.qkv = nn.Linear(width, 3 * width if how != "unequal" else heads * 10, bias=False)
+        self.proj = nn.Linear(width if how != "unequal" else heads * 6, width)
+
+    def forward(self, x):
+        b, n, c = x.shape
+        if self.how == "unequal":
+            q, k, v = self.qkv(x).view(b, n, self.heads, -1).split([self.key_dim, self.key_dim, self.value_dim], 3)
+            q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        else:
+            q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        return self.proj(mixed.reshape(b, n, c) if self.how == "shape" else mixed.flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("how", "units"),
+    [
+        ("shape", {"0": 4, "1.proj": 12, "2": 5}),
+        ("flat", {"0": 4, "1.proj": 12, "2": 5}),
+        ("unequal", {"0": 12, "1.qkv": 2, "1.qkv#2": 6, "1.proj": 12, "2": 5}),
+    ],
+)
+def test_attention_as_people_write_it(how, units):
+    model = nn.Sequential(nn.Linear(5, 12), Packed(how), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 3))
+    model = strengthen_(model).eval()
+    graph = trace(model, floats(2, 7, 5))
+    assert {name: group.units for name, group in graph.cuttable.items()} == units
+    assert graph.rescalings
+    sound(model, graph, (floats(2, 7, 5),))
+
+
+def test_rotary_embeddings_by_pairs():
+    """Every second entry and its neighbour turn together."""
+
+    def run(m, x):
+        h = m.a(x)
+        turned = torch.stack([-h[..., 1::2], h[..., ::2]], -1).flatten(-2)
+        return m.b(h * m.cos + turned * m.sin)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 3)
+            angle = torch.linspace(0.1, 1, 4).repeat_interleave(2)
+            self.register_buffer("cos", angle.cos())
+            self.register_buffer("sin", angle.sin())
+
+        def forward(self, x):
+            return run(self, x)
+
+    model = strengthen_(Net()).eval()
+    graph = trace(model, floats(2, 4))
+    assert graph.cuttable["a"].units == 4
+    sound(model, graph, (floats(2, 4),))

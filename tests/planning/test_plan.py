@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -141,9 +142,74 @@ def test_patterns_that_match_nothing(graph, rules):
         plan(graph, scores(graph), Budget(0.5), constraints=Constraints(**rules))
 
 
+def test_patterns_that_lie_inside_a_block(graph):
+    with pytest.raises(
+        UnknownNameError, match=r"pattern '2\.bias' matches no block\. Its units move together with '2':"
+    ):
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(frozen=("2.bias",)))
+    with pytest.raises(UnknownNameError, match=r"may not be cut: .*'6' \(pinned: is an output of the model\)"):
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(only=("6",)))
+
+
+def test_one_pattern_is_not_taken_for_its_letters(graph):
+    assert Constraints(frozen="24", only=["0", "2"]) == Constraints(frozen=("24",), only=("0", "2"))
+    with pytest.raises(UnknownNameError, match="'24' matches no block"):
+        plan(graph, scores(graph), Budget(0.5), constraints=Constraints(frozen="24"))
+
+
+def test_pinned_groups_may_be_frozen_as_well(graph):
+    rules = Constraints(frozen=("6", "2"))
+    assert plan(graph, scores(graph), Budget(0.6), constraints=rules).width("2") == 5
+    with pytest.raises(UnknownNameError, match="'6' matches no block"):  # all its single weights would still be free
+        plan(graph, scores(graph, Weight()), Budget(0.6), constraints=Constraints(frozen=("6",)))
+
+
 def test_everything_frozen(graph):
-    with pytest.raises(UnsupportedError, match="Freeze less"):
+    with pytest.raises(UnsupportedError, match=r"Freeze less\. Frozen: 0, 2, 4\. Pinned besides: .*6 \(is an output"):
         plan(graph, scores(graph), Budget(0.5), constraints=Constraints(frozen=("*",)))
+    with pytest.raises(UnsupportedError, match=r"Frozen: 0.weight, 2.weight, 4.weight, 6.weight\.$"):
+        plan(graph, scores(graph, Weight()), Budget(0.5), constraints=Constraints(frozen=("*",)))
+
+
+def test_budgets_out_of_reach_name_what_is_not_cut_and_why(graph):
+    with pytest.raises(BudgetError) as caught:
+        plan(graph, scores(graph), Budget(0.1), constraints=Constraints(frozen=("0",), multiple=4))
+    told = str(caught.value).split("Nothing goes from: ")[1]
+    assert told == (
+        "0 (frozen by the constraints); 4 (no narrower width is allowed by multiple and minimum); 0.inputs (reads what "
+        "cannot be cut (an input of the model, say): operator aten.convolution at 0); 6 (is an output of the model)."
+    )
+    with pytest.raises(BudgetError, match=r"Nothing goes from: 0.weight \(frozen by the constraints\)\.$"):
+        plan(graph, scores(graph, Weight()), Budget(1e-6), constraints=Constraints(frozen=("0.weight",)))
+
+
+def test_a_budget_in_what_the_model_does_not_have(graph):
+    idle = replace(graph, ops=())
+    with pytest.raises(BudgetError, match=r"has no macs to cut\. Write the budget in params or units"):
+        plan(idle, scores(idle), Budget("0.5 macs"))
+
+
+@pytest.mark.parametrize("of", UNITS_OF_BUDGET)
+@pytest.mark.parametrize("multiple", [1, 2])
+def test_what_was_asked_of_each_block(graph, of, multiple):
+    """Uniform asks one share of all blocks: the one at which the polynomial cost, in real numbers, meets the budget."""
+    made = plan(graph, scores(graph), Budget(0.8, of), constraints=Constraints(multiple=multiple, frozen=("2",)))
+    whole = measured(*WIDTHS.values())[of]
+    assert set(made.provenance.asked) == {"0", "4"}
+    (share,) = set(made.provenance.asked.values())
+    at = measured(4 * share, 5, 3 * share)[of] if share < 1 else whole
+    assert at == pytest.approx(0.8 * whole, rel=1e-9)
+    assert made.provenance.frozen == ("2",)
+
+
+def test_what_a_ranking_asked_of_each_block(graph):
+    """Where every width is allowed nothing comes between; multiples do, and then the two differ."""
+    for multiple in (1, 2):
+        made = plan(graph, scores(graph), Budget(0.5, "units"), Global(), constraints=Constraints(multiple=multiple))
+        asked = {n: round(share * WIDTHS[n], 9) for n, share in made.provenance.asked.items()}
+        best = sorted(((s, n) for n, v in scores(graph).values.items() for s in v.tolist()), reverse=True)[:6]
+        assert asked == {n: sum(b == n for _, b in best) for n in WIDTHS}
+        assert multiple > 1 or asked == {n: made.width(n) for n in WIDTHS}
 
 
 def test_nothing_to_cut_tells_the_reasons():

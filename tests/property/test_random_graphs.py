@@ -1,5 +1,7 @@
 """Random networks from a small grammar, random cuts: masked = shrunk, costs exact, dead units dead."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -266,6 +268,7 @@ def test_masked_is_shrunk(network, seed):
     graph = trace(model, x)
     plan = random_plan(graph, seed)
     assert verify(model, plan) < 1e-7
+    verify(copy.deepcopy(model).float(), plan)  # raises nothing, whether float32 settles it or float64 has to
     masked, shrunk = mask(model, plan), shrink(model, plan, verify=False)
     for batch in (x, torch.cat([x, x.flip(0)])):
         assert difference(outputs(masked, Example.of(batch)), outputs(shrunk, Example.of(batch))) < 1e-9

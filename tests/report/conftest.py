@@ -25,8 +25,9 @@ def report():
         before=before,
         after=after,
         widths=(
-            Width("conv1", 20, 12),
+            Width("conv1", 20, 12, asked=0.621),
             Width("conv2 <script>alert(1)</script>", 50, 20),
+            Width("fc1", 500, 500, frozen=True),
             Width("fc2", 10, 10, "is an output of the model"),
         ),
         budget="0.25 macs",

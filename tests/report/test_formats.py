@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001  the signs are those that readers of a report see
 
+import json
 import re
 import subprocess
 import sys
@@ -44,13 +45,16 @@ def test_widths_table(report):
     text = printed(widths_table(odd))
     assert "[red]x[/]" in text
     assert "is an output of the model" in text
-    assert "60 %" in text
+    assert re.search(r"conv1 +│ +20 │ +12 │ +62\.1 % │ +60\.0 % │ +│", text)
+    assert re.search(r"fc1 +│ +500 │ +500 │ +— │ +100\.0 % │ frozen by the constraints", text)
 
 
 def test_markdown(report):
     text = markdown(report)
     assert "| top-1 | 99.08 % | **99.03 %** | −0.05 points | 97.00 % |" in text
     assert "Abacus \\| &lt;b>9000" in text
+    assert "| `conv1` | 20 | 12 | 62.1 % | 60.0 % |  |" in text
+    assert "| `fc1` | 500 | 500 | — | 100.0 % | frozen by the constraints |" in text
     assert "<script>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 2  # two tables, each of even width
@@ -96,6 +100,15 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+def test_reports_of_the_first_version_are_read(report, tmp_path):
+    path = write_json(report, tmp_path / "report.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for width in record["widths"]:
+        del width["asked"], width["frozen"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert next((w.group, w.asked, w.frozen) for w in read_json(path).widths) == ("conv1", None, False)
+
+
 def test_page(report, tmp_path):
     path = write_html(report, tmp_path / "report.html")
     text = path.read_text(encoding="utf-8")
@@ -106,7 +119,7 @@ def test_page(report, tmp_path):
     assert page.tags.count("title") == 1
     assert "4.1 × fewer MACs, 3.2 × faster in torch, 2.0 × slower in onnxruntime, top-1 99.08 → 99.03 %" in text
     words = " ".join(page.text)
-    for part in ("12 / 20", "is an output of the model", "random channels", "arXiv:1906.10771", "criterion=Taylor()", "abc123",
+    for part in ("12 / 20", "asked 62.1 %, reached 60.0 %", "frozen by the constraints", "is an output of the model", "random channels", "arXiv:1906.10771", "criterion=Taylor()", "abc123",
                  "give the same answers", "Abacus | <b>9000</b>", "<script>alert(1)</script>", "aten.roll"):  # fmt: skip
         assert part in words, part
 
@@ -131,7 +144,14 @@ def test_page_of_an_empty_report():
 
 def test_bars(report):
     found = bars(report.widths)
-    assert [(b.numbers, b.kept) for b in found] == [("12 / 20", 60.0), ("20 / 50", 40.0), ("10 / 10", 100.0)]
+    assert [(b.numbers, b.kept) for b in found] == [
+        ("12 / 20", 60.0),
+        ("20 / 50", 40.0),
+        ("500 / 500", 100.0),
+        ("10 / 10", 100.0),
+    ]
+    assert [b.asked for b in found] == ["asked 62.1 %, reached 60.0 %", "", "", ""]
+    assert [b.pinned for b in found] == ["", "", "frozen by the constraints", "is an output of the model"]
     assert max(b.length for b in found) == 100.0
 
 

@@ -59,7 +59,7 @@ def explode_on(monkeypatch, place, name, call=1):
         (mask, parametrize, "register_parametrization"),
         (mask, masking, "make_live_"),
         (shrink, cut, "_select"),
-        (shrink, parametrize, "register_parametrization"),
+        (shrink, masking, "make_live_"),
     ],
 )
 def test_raising_midway(prepared, monkeypatch, step, place, name, call):

@@ -46,17 +46,17 @@ class _Replace(TorchFunctionMode):
     """Counts the calls of each function while a forward runs, as the recorder did, and replaces the known ones."""
 
     def __init__(self, calls: LiveCalls) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        super().__init__()
         self.calls = calls
         self.counts: Counter[str] = Counter()
 
     def __enter__(self) -> _Replace:
         _THREADS.running.append(self)
-        super().__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         _THREADS.running.remove(self)
 
     def __torch_function__(

@@ -74,11 +74,13 @@ def _sum(
 
 
 def _norm(lives: Lives, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return torch.norm(_instead(lives, input, 0.0), *args, **kwargs)
+    norm: Tensor = torch.norm(_instead(lives, input, 0.0), *args, **kwargs)
+    return norm
 
 
 def _vector_norm(lives: Lives, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return torch.linalg.vector_norm(_instead(lives, x, 0.0), *args, **kwargs)
+    norm: Tensor = torch.linalg.vector_norm(_instead(lives, x, 0.0), *args, **kwargs)
+    return norm
 
 
 def _normalize(lives: Lives, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -156,7 +158,7 @@ def _layer_norm(
     lives: Lives, input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Tensor:
     dims = list(range(input.ndim - len(normalized_shape), input.ndim))
-    _, variance, centred = _moments(lives, input, dims)
+    variance, centred = _moments(lives, input, dims)[1:]
     return _affine(centred * torch.rsqrt(variance + eps), weight, bias)
 
 
@@ -164,7 +166,7 @@ def _rms_norm(
     lives: Lives, input: Tensor, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Tensor:
     dims = list(range(input.ndim - len(normalized_shape), input.ndim))
-    square, _, _ = _moments(lives, input.square(), dims)
+    square = _moments(lives, input.square(), dims)[0]
     small = torch.finfo(input.dtype).eps if eps is None else eps
     return _affine(input * _alive(lives, input) * torch.rsqrt(square + small), weight, None)
 
@@ -186,29 +188,21 @@ def _group_norm(
     count = keep.sum(2, keepdim=True) * grouped.shape[-1]
     centred = (grouped - (grouped * keep).sum((2, 3), keepdim=True) / count) * keep
     variance = centred.square().sum((2, 3), keepdim=True) / count
-    shape = (1, channels, *[1] * len(rest))
+    shape = [1, channels, *[1] * len(rest)]
     out = (centred * torch.rsqrt(variance + eps)).reshape(input.shape)
     return _affine(out, None if weight is None else weight.view(shape), None if bias is None else bias.view(shape))
 
 
-def _batch_norm(
-    lives: Lives,
-    input: Tensor,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    *_: Any,
-) -> Tensor:
-    """Statistics of the batch; with running statistics no dim but the channels may be cut, and no twin is needed."""
-    assert running_mean is None
-    dims = [d for d in range(input.ndim) if d != 1]
-    _, variance, centred = _moments(lives, input, dims)
-    shape = [1, -1, *[1] * (input.ndim - 2)]
-    out = centred * torch.rsqrt(variance + eps)
+_BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+
+
+def _batch_norm(lives: Lives, *args: Any, **kwargs: Any) -> Tensor:
+    """Of the batch's statistics: with running statistics, no dim but the channels may be cut, and no twin is needed."""
+    given = {"weight": None, "bias": None, "eps": 1e-5} | dict(zip(_BATCH_NORM, args, strict=False)) | kwargs
+    x, weight, bias = given["input"], given["weight"], given["bias"]
+    variance, centred = _moments(lives, x, [d for d in range(x.ndim) if d != 1])[1:]
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    out = centred * torch.rsqrt(variance + given["eps"])
     return _affine(out, None if weight is None else weight.view(shape), None if bias is None else bias.view(shape))
 
 

@@ -18,7 +18,7 @@ from secateur.apply.flat_weights import follow_masks_, restore_flat_weights_
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
 from secateur.core.copying import copied
-from secateur.core.groups import LiveCall
+from secateur.core.groups import LiveCall, Role
 from secateur.core.plan import PruningPlan
 
 _Key = TypeVar("_Key", str, LiveCall)
@@ -79,17 +79,12 @@ def mask_(
     """
     plan.check_fits(model)
     masks = _both(plan.masks(), masks or {})
-    if plan.is_structured:
-        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
-        _make_live_(model, _both(found, live or {}))
+    silence_(model, plan, masks, live)
     parameters = dict(model.named_parameters())
     done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
-        parameter = parameters[name]
         # Laid out in memory like the parameter, or every forward pass would shuffle a channels-last weight back.
-        laid_out = torch.empty_like(parameter, dtype=torch.bool, requires_grad=False).copy_(keep)
-        with torch.no_grad():
-            parameter.mul_(laid_out.to(parameter.dtype))
+        laid_out = torch.empty_like(parameters[name], dtype=torch.bool, requires_grad=False).copy_(keep)
         for each in (name, *plan.graph.tensors[name].aliases):
             owner, _, leaf = each.rpartition(".")
             module = model.get_submodule(owner)
@@ -111,6 +106,28 @@ def _own_class_(module: nn.Module) -> None:
     if parametrize.is_parametrized(module) and not _chains(module):
         kind = type(module)
         module.__class__ = type(f"Masked{kind.__name__}", (kind,), {})
+
+
+def silence_(
+    model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor], live: Mapping[LiveCall, Tensor] | None = None
+) -> nn.Module:
+    """Do once, in place, what `mask_` holds up: the same forward pass, for networks that nobody will train.
+
+    Args:
+        model: a network that fits the plan; returned.
+        plan: what stays.
+        masks: by parameter name, the plan's and any others.
+        live: by call, entries that are alive, beside the plan's.
+    """
+    if plan.is_structured:
+        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
+        _make_live_(model, _both(found, live or {}))
+        _silence_buffers_(model, plan)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, keep in masks.items():
+            parameters[name].masked_fill_(~keep.to(parameters[name].device), 0)
+    return model
 
 
 def _siblings(module: nn.Module) -> tuple[str, ...]:
@@ -194,6 +211,17 @@ def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
             model.get_submodule(name),
             {k: tuple(Live(c, keep) for c, keep in mine.items() if (c.function, c.number) == k) for k in keys},
         )
+
+
+def _silence_buffers_(model: nn.Module, plan: PruningPlan) -> None:
+    """Zero dead entries of buffers that hold numbers, running statistics aside: a constant may be added to a unit."""
+    buffers = dict(model.named_buffers())
+    for name, keep in plan.kept.items():
+        slots = plan.graph.groups[name].slots if name in plan.graph.groups else ()
+        for slot in slots:
+            buffer = buffers.get(slot.tensor)
+            if buffer is not None and buffer.is_floating_point() and slot.role is not Role.TRACKS:
+                buffer.index_fill_(slot.dim, slot.index[~keep].flatten().to(buffer.device), 0.0)
 
 
 def live_of(model: nn.Module) -> dict[LiveCall, Tensor]:

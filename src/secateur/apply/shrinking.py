@@ -19,7 +19,7 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
     Args:
         model: a network of the traced structure, dense or masked (by the same plan); it is not touched.
         plan: what stays.
-        verify: check masked = shrunk on random weights and inputs in float64 before anything is handed over.
+        verify: check masked = shrunk on random weights and inputs (`verify`) before anything is handed over.
 
     Returns:
         A copy of the same class and attribute paths, without masks, hooks or parametrisations of ours.

@@ -39,9 +39,16 @@ def compress(
         int, typer.Option(help="Keep widths that divide by this; 16 suits processors with 512-bit registers.")
     ] = 1,
     freeze: Annotated[
-        list[str] | None, typer.Option(help="Pattern of groups that keep everything, 'stem.*'; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Pattern of groups that keep everything, 'stem.*'; may be repeated. A group has the name of its first "
+            "layer: `secateur trace` shows them."
+        ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Pattern of groups that may be cut; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Pattern of groups that may be cut, all others keep everything; may be repeated."),
+    ] = None,
     epochs: Annotated[
         float | None, typer.Option(help="Epochs of fine-tuning after each cut, instead of the recipe's.")
     ] = None,
@@ -61,7 +68,7 @@ def compress(
     from secateur.files import export, save, save_plan  # noqa: PLC0415  keeps `secateur --help` quick
     from secateur.pipeline import Run  # noqa: PLC0415
     from secateur.pipeline import compress as run  # noqa: PLC0415
-    from secateur.report import table, write_html, write_json  # noqa: PLC0415
+    from secateur.report import table, widths_table, write_html, write_json  # noqa: PLC0415
 
     console = Console()
     how = _tuned(_recipe(recipe), epochs=epochs, lr=lr, optimizer=optimizer)
@@ -87,6 +94,7 @@ def compress(
     write_json(made.report, out / "report.json")
     write_html(made.report, out / "report.html")
     console.print(table(made.report))
+    console.print(widths_table(made.report))
     if onnx:
         difference = export(made.model, target.example_inputs, out / "model.onnx")
         console.print(f"ONNX Runtime = PyTorch: largest relative difference {difference:.1e}.")

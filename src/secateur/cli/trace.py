@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from secateur.cli.targets import read_target
+from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph
+from secateur.files.atomic import write_text
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace as trace_model
 
@@ -23,9 +28,19 @@ INPUTS = Annotated[str | None, typer.Option(help="Shape of the example input, 1x
 def trace(
     model: MODEL,
     inputs: INPUTS = None,
-    every: Annotated[bool, typer.Option("--every", help="Name every tensor of a group, however many.")] = False,
+    every: Annotated[
+        bool, typer.Option("--every", help="Name every tensor of a group, and draw every row, however many.")
+    ] = False,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also draw it, from the first layer down to the last: [bold]FILE.svg[/] is a picture for a browser, "
+            "[bold]FILE.txt[/] the same in signs. Bands are units that are cut together, boxes are weights."
+        ),
+    ] = None,
 ) -> None:
     """Show what can be cut, what moves together, and what is pinned and why."""
+    form = _form(draw)
     target = read_target(model, inputs)
     graph = trace_model(target.model, target.example_inputs)
     console = Console()
@@ -40,6 +55,20 @@ def trace(
     )
     for name, times in graph.unknown.items():
         console.print(f"[yellow]no rule for operator {name}[/] (met {times} times): what it touches is pinned.")
+    if draw is not None:
+        write_text(draw, graph.draw(form, every=every))
+        console.print(f"The drawing is in [bold]{escape(str(draw))}[/].")
+
+
+def _form(path: Path | None) -> Literal["text", "svg"]:
+    """The form of a drawing, from the end of its file's name."""
+    match path.suffix.lower() if path is not None else ".txt":
+        case ".svg":
+            return "svg"
+        case ".txt":
+            return "text"
+        case _:
+            raise IncompatibleError(f"cannot draw into {str(path)!r}. Write --draw FILE.svg or --draw FILE.txt.")
 
 
 def groups_table(graph: ChannelGraph, every: bool = False) -> Table:
@@ -53,7 +82,7 @@ def groups_table(graph: ChannelGraph, every: bool = False) -> Table:
         shown = named if every else named[:_SHOWN]
         places = ", ".join(shown) + (f" and {len(named) - len(shown)} more" if len(shown) < len(named) else "")
         note = "" if group.exact else "  (norm statistics are taken over live units)"
-        table.add_row(group.name, str(group.units), places + note)
+        table.add_row(Text(group.name), str(group.units), Text(places + note))
     return table
 
 
@@ -65,5 +94,5 @@ def pinned_table(graph: ChannelGraph) -> Table:
     table.add_column("why")
     for group in graph.groups.values():
         if group.pinned:
-            table.add_row(group.name, str(group.units), group.pinned)
+            table.add_row(Text(group.name), str(group.units), Text(group.pinned))
     return table

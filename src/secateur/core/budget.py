@@ -91,4 +91,5 @@ class Cost:
 
     def of(self, unit: str) -> int:
         """The figure that a budget in `unit` speaks of."""
-        return int(getattr(self, unit))
+        figure: int = getattr(self, unit)
+        return figure

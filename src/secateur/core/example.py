@@ -53,9 +53,12 @@ class Example:
         return Example(args, kwargs)
 
     def wider(self) -> Example:
-        """The same inputs with the first sample once more, taking the first dim of the first tensor for the batch."""
+        """The same inputs with the first sample once more, taking the first dim of the first tensor for the batch.
+
+        It comes mirrored along its last dim: of two equal samples a batch norm sees no variance.
+        """
         size = next((len(x) for x in self.tensors() if x.ndim), 0)
-        return self.map(lambda x: torch.cat([x, x[:1]]) if x.ndim and len(x) == size else x)
+        return self.map(lambda x: torch.cat([x, x[:1].flip(-1)]) if x.ndim and len(x) == size else x)
 
     def tensors(self) -> list[Tensor]:
         """Every tensor among the arguments, in a fixed order."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,16 @@ class Role(StrEnum):
     CONSUMES = "consumes"  # the dim over which a weight sums units: input channels of the next layer
     TRACKS = "tracks"  # a buffer that follows the units: running statistics
     DIRECTS = "directs"  # a parameter of which only the direction counts, its length is divided out: cut, never masked
+
+
+class Kind(StrEnum):
+    """What the units of a group are."""
+
+    CHANNELS = "channels"  # filters of convolutions
+    NEURONS = "neurons"  # outputs of linear layers
+    STREAM = "stream"  # what residual blocks add to: the embedding width of a transformer
+    HEAD_DIM = "head_dim"  # positions within attention heads, the same in all heads
+    HEADS = "heads"  # whole attention heads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +97,7 @@ class Group:
         minimum: the smallest width that may be kept.
         exact: False where a normalisation reduces over the units, so that masking must swap in live statistics.
         pinned: why the group may not be cut; empty if it may.
+        kind: what the units are.
     """
 
     name: str
@@ -96,6 +107,7 @@ class Group:
     minimum: int = 1
     exact: bool = True
     pinned: str = ""
+    kind: Kind = Kind.CHANNELS
 
     def slots_with(self, *roles: Role) -> tuple[Slot, ...]:
         """The slots that play one of `roles`."""
@@ -280,6 +292,28 @@ class ChannelGraph:
         """The width of every group before any cut."""
         return {name: g.units for name, g in self.groups.items()}
 
+    def draw(self, form: Literal["text", "svg"] = "text", *, every: bool = False) -> str:
+        """A picture of what moves together, to be read downwards in order of execution.
+
+        A band is a group: wherever it runs, a unit that is cut is cut. A weight is a box that takes the units of the
+        bands above it and gives those of the band below it, so a band that passes by is a residual stream, and one into
+        which another weight flows is a sum. What else is cut along (scales, biases, statistics) stands beside the band.
+        Pinned groups are grey, with the reason.
+
+        Args:
+            form: "text" for a terminal, or "svg" for a page: `Path("groups.svg").write_text(graph.draw("svg"))`.
+            every: draw every row of a long picture; by default equal neighbours are drawn once and counted.
+
+        Returns:
+            The drawing, as text.
+
+        Raises:
+            UnknownNameError: there is no such form.
+        """
+        from secateur.core.picture import draw  # noqa: PLC0415  the picture is drawn of graphs, so it comes after them
+
+        return draw(self, form, every=every)
+
     def widths(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
         """The width of every group under `kept` (group name to boolean units); a group not named keeps all."""
         return self.full | {name: int(keep.sum()) for name, keep in kept.items()}
@@ -287,14 +321,15 @@ class ChannelGraph:
     def dim_keeps(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
         """For every tensor touched by a cut: dim to boolean vector over the entries of that dim, True = stays."""
         keeps: dict[str, dict[int, Tensor]] = {}
+        full = self.full
         for name, keep in kept.items():
-            if bool(keep.all()):
-                continue
-            for slot in self.groups[name].slots:
-                size = self.tensors[slot.tensor].axes[slot.dim].size(self.full)
+            gone = (~keep).nonzero().flatten()
+            for slot in self.groups[name].slots if len(gone) else ():
                 by_dim = keeps.setdefault(slot.tensor, {})
-                vector = by_dim.setdefault(slot.dim, torch.ones(size, dtype=torch.bool))
-                vector[slot.index[~keep].flatten()] = False
+                if slot.dim not in by_dim:
+                    size = self.tensors[slot.tensor].axes[slot.dim].size(full)
+                    by_dim[slot.dim] = torch.ones(size, dtype=torch.bool)
+                by_dim[slot.dim].index_fill_(0, slot.index.index_select(0, gone).view(-1), False)
         return keeps
 
 

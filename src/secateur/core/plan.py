@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from secateur.core.contracts import Block, Granularity
 from secateur.core.errors import IncompatibleError, UnknownNameError
 from secateur.core.groups import ChannelGraph, fingerprint
+from secateur.core.whereabouts import known, whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,9 @@ class Provenance:
         reached: the fraction of the budget's unit that the plan keeps.
         seed: random seed of the run.
         version: library version.
+        asked: block name to the fraction of its units that the allocation asked for, before whole units, multiples
+            and minimums had their say; blocks that it did not decide about are missing.
+        frozen: blocks that were not to be cut.
     """
 
     criterion: str = "by hand"
@@ -34,6 +38,8 @@ class Provenance:
     reached: float = 1.0
     seed: int = 0
     version: str = ""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +56,7 @@ class PruningPlan:
     kept: Mapping[str, Tensor]
     granularity: Granularity
     graph: ChannelGraph
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def is_structured(self) -> bool:
@@ -68,26 +74,30 @@ class PruningPlan:
             return int(self.kept[block].sum())
         return self._block(block).units
 
-    def keep(self, block: str, units: Sequence[int]) -> PruningPlan:
+    def keep(self, block: str, units: Sequence[int] | Tensor) -> PruningPlan:
         """The same plan, except that `block` keeps exactly `units`.
 
+        A plan whose widths were changed by hand no longer claims to meet the budget that it was made for.
+
+        Args:
+            block: its name, that of the group's first producer. Other layers of the group are not accepted as names,
+                since more would go than they say: a convolution in front of a sum takes everything with it that is
+                added there. The error says which group it is.
+            units: numbers of units, or a boolean for every unit.
+
         Raises:
-            UnknownNameError: no such block.
+            UnknownNameError: no such block; the message says where the name lives.
             IncompatibleError: the block is pinned, a unit does not exist, or too few are kept.
         """
         found = self._block(block)
-        wanted = torch.tensor(sorted(set(units)), dtype=torch.long)
-        low, high = (int(wanted.min()), int(wanted.max())) if len(wanted) else (0, 0)
-        if not len(wanted) or low < 0 or high >= found.units:
-            raise IncompatibleError(
-                f"{block!r} has units 0 to {found.units - 1}, got {list(units)!r}. Name at least one existing unit."
-            )
-        minimum = self.graph.groups[block].minimum if block in self.graph.groups else 1
-        if len(wanted) < minimum:
-            raise IncompatibleError(f"{block!r} must keep at least {minimum} units, got {list(units)!r}. Name more.")
         keep = torch.zeros(found.units, dtype=torch.bool)
-        keep[wanted] = True
-        return replace(self, kept={**self.kept, block: keep})
+        keep[_numbers(found, units)] = True
+        _check_width(found, int(keep.sum()))
+        how = self.provenance
+        if int(keep.sum()) != self.width(block):
+            asked = {name: share for name, share in how.asked.items() if name != block}
+            how = replace(how, asked=asked, budget="", reached=1.0, allocation=_then_by_hand(how))
+        return replace(self, kept={**self.kept, block: keep}, provenance=how)
 
     def masks(self) -> dict[str, Tensor]:
         """Boolean mask of every parameter that the plan silences, by name, in the parameter's shape."""
@@ -122,7 +132,8 @@ class PruningPlan:
             after = torch.zeros_like(before)
             after[live] = keep
             kept[name] = after & before
-        return replace(self, kept=kept, provenance=later.provenance)
+        # What the later plan asked for is in fractions of widths that this one leaves, so it is not taken over.
+        return replace(self, kept=kept, provenance=replace(later.provenance, asked={}, frozen=()))
 
     def check_fits(self, model: nn.Module) -> None:
         """Make sure that `model` has the structure that the plan was made for.
@@ -156,9 +167,41 @@ class PruningPlan:
         for block in self.blocks:
             if block.name == name:
                 return block
-        if name in self.graph.groups:
+        if name in self.graph.groups and self.graph.groups[name].pinned:
             raise IncompatibleError(f"{name!r} may not be cut: {self.graph.groups[name].pinned}.")
-        raise UnknownNameError(f"no block is called {name!r}. Known: {', '.join(b.name for b in self.blocks)}.")
+        names = [block.name for block in self.blocks]
+        hint = whereabouts(self.graph, name, names)
+        raise UnknownNameError(f"no block is called {name!r}.{' ' * bool(hint)}{hint} Known: {known(names)}.")
+
+
+def _numbers(block: Block, units: Sequence[int] | Tensor) -> list[int]:
+    """Numbers of units from numbers, or from a boolean for every unit."""
+    found = units.tolist() if hasattr(units, "tolist") else list(units)  # arrays of numpy have it too
+    if len(found) == block.units and all(isinstance(unit, bool) for unit in found):
+        found = [number for number, stays in enumerate(found) if stays]
+    whole = all(isinstance(unit, int) and not isinstance(unit, bool) for unit in found)
+    if not found or not whole or min(found) < 0 or max(found) >= block.units:
+        raise IncompatibleError(
+            f"{block.name!r} has units 0 to {block.units - 1}, got {units!r}. Name at least one existing unit by its "
+            f"number, or give {block.units} booleans."
+        )
+    return found
+
+
+def _check_width(block: Block, width: int) -> None:
+    least = max(block.group.minimum, 1) if block.group else 1
+    step = block.group.multiple if block.group else 1
+    if width < least or (width % step and width != block.units):
+        raise IncompatibleError(
+            f"{block.name!r} would keep {width} units, but must keep {least} or more, in multiples of {step}. "
+            "Keep others too."
+        )
+
+
+def _then_by_hand(provenance: Provenance) -> str:
+    """How many each block keeps, said of a plan that was changed by hand."""
+    told = provenance.allocation
+    return told if told.endswith("by hand") else f"{told}, then by hand"
 
 
 def _difference(model: nn.Module, graph: ChannelGraph) -> str:

@@ -55,12 +55,34 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """How many units of one group there were and are; `pinned` says why it may not be cut."""
+    """How many units of one group there were, were to stay, and are.
+
+    Attributes:
+        group: its name.
+        before: units of the dense network.
+        after: units that stayed.
+        pinned: why the group may not be cut; empty if it may.
+        asked: the fraction of the units that the allocation asked for, before whole units, multiples and minimums had
+            their say; None where it was not asked: pinned and frozen groups, plans by hand.
+        frozen: whether the group was not to be cut by the user's own word.
+    """
 
     group: str
     before: int
     after: int
     pinned: str = ""
+    asked: float | None = None
+    frozen: bool = False
+
+    @property
+    def reached(self) -> float:
+        """The fraction of the units that stayed."""
+        return self.after / max(self.before, 1)
+
+    @property
+    def whole_because(self) -> str:
+        """Why nothing was to go; empty where something might."""
+        return self.pinned or ("frozen by the constraints" if self.frozen else "")
 
 
 @dataclass(frozen=True, slots=True)

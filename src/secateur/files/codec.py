@@ -82,7 +82,8 @@ def _kept_from_json(node: Node, granularity: Granularity, graph: ChannelGraph) -
 
 
 def _provenance_from_json(node: Node) -> Provenance:
-    record = node.record(*(f.name for f in fields(Provenance)))
+    later = ("asked", "frozen")  # files of the first version lack them
+    record = node.record(*(f.name for f in fields(Provenance) if f.name not in later), optional=later)
     return Provenance(
         criterion=record["criterion"].text(),
         allocation=record["allocation"].text(),
@@ -90,6 +91,8 @@ def _provenance_from_json(node: Node) -> Provenance:
         reached=record["reached"].number(),
         seed=record["seed"].whole(-(2**64), 2**64),
         version=record["version"].text(),
+        asked={n: x.number() for n, x in record["asked"].entries().items()} if "asked" in record else {},
+        frozen=tuple(x.text() for x in record["frozen"].items()) if "frozen" in record else (),
     )
 
 

@@ -13,6 +13,7 @@ from secateur.core.groups import (
     Axis,
     ChannelGraph,
     Group,
+    Kind,
     LiveCall,
     Op,
     Rescaling,
@@ -113,16 +114,19 @@ def _group_to_json(group: Group) -> dict[str, Any]:
         "minimum": group.minimum,
         "exact": group.exact,
         "pinned": group.pinned,
+        "kind": group.kind.value,
         "slots": [_slot_to_json(slot) for slot in group.slots],
     }
 
 
 def _group_fields(node: Node) -> dict[str, Node]:
-    return node.record("units", "multiple", "minimum", "exact", "pinned", "slots")
+    return node.record("units", "multiple", "minimum", "exact", "pinned", "kind", "slots")
 
 
 def _group_from_json(name: str, node: Node, tensors: dict[str, TensorAxes], full: Sizes) -> Group:
     fields = _group_fields(node)
+    if fields["kind"].text() not in list(Kind):
+        raise fields["kind"].fail(f"one of {', '.join(Kind)}")
     return Group(
         name=name,
         units=full[name],
@@ -131,6 +135,7 @@ def _group_from_json(name: str, node: Node, tensors: dict[str, TensorAxes], full
         minimum=fields["minimum"].whole(low=0),
         exact=fields["exact"].flag(),
         pinned=fields["pinned"].text(),
+        kind=Kind(fields["kind"].text()),
     )
 
 

@@ -53,15 +53,16 @@ class Node:
             raise self.fail("an object")
         return {name: Node(value, f"{self.where}[{name!r}]") for name, value in self.value.items()}
 
-    def record(self, *names: str) -> dict[str, Node]:
-        """The values of an object that must have exactly the fields `names`."""
+    def record(self, *names: str, optional: tuple[str, ...] = ()) -> dict[str, Node]:
+        """The values of an object that must have the fields `names`, may have those in `optional`, and no others."""
         if not isinstance(self.value, dict):
             raise self.fail(f"an object with {', '.join(names)}")
-        missing, extra = _without(names, self.value), _without(self.value, names)
+        missing, extra = _without(names, self.value), _without(self.value, (*names, *optional))
         if missing or extra:
             found = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(extra)}"] * bool(extra)
             raise CodecError(f"{self.where} {' and '.join(found)}. {_ADVICE}")
-        return {name: Node(self.value[name], f"{self.where}.{name}") for name in names}
+        there = (name for name in (*names, *optional) if name in self.value)
+        return {name: Node(self.value[name], f"{self.where}.{name}") for name in there}
 
     def items(self) -> list[Node]:
         """The values of a list."""

@@ -17,6 +17,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
     """Remove from every tensor of `model` the entries of units that are not kept, and refresh what follows widths.
 
     Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
+    What changes gets memory of its own: tensors that share theirs with other models are cut, and the others are not.
 
     Args:
         model: changed in place.
@@ -31,7 +32,9 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
             if factor != 1.0:
                 tensor = tensors[one.tensor]
                 entries = one.entries.to(tensor.device)
-                tensor.data.index_copy_(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
+                tensor.data = tensor.data.index_copy(
+                    one.dim, entries, tensor.data.index_select(one.dim, entries) * factor
+                )
         for name, by_dim in graph.dim_keeps(kept).items():
             tensor = tensors[name]
             index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}

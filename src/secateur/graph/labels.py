@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from secateur.core.groups import Role
+from secateur.core.groups import Kind, Role
 
 #: Who wins where one dim plays several parts (a tied embedding both produces and consumes).
 _PRECEDENCE = (Role.TRACKS, Role.DIRECTS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
+#: Marks that tell more come later.
+_TELLING = (Kind.CHANNELS, Kind.NEURONS, Kind.STREAM, Kind.HEAD_DIM, Kind.HEADS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,25 @@ class LiveSite:
     size: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """A number that follows the length of a dim, to a power; rescaled weights make up for it."""
+
+    labels: Tensor
+    power: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescaled:
+    """Entries of a parameter along a dim that are scaled by a power of how the length of another dim changes."""
+
+    tensor: str
+    dim: int
+    entries: Tensor
+    labels: Tensor
+    power: float
+
+
 @dataclass(slots=True)
 class Atoms:
     """The growing knowledge about atoms: which are joined, which are pinned and why, which role each plays.
@@ -77,6 +98,8 @@ class Atoms:
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
         minima: label vectors of dims, the least length that each must keep, and why.
         bare: parameters that an operator needs unmasked along some dim: the operator, and the labels along it.
+        kinds: atoms of which it is known what their units are.
+        heads: whether whole heads are cut where a dim is viewed as heads x positions, not positions in all heads.
     """
 
     count: int = 1
@@ -88,6 +111,8 @@ class Atoms:
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
     minima: list[tuple[Tensor, int, str]] = field(default_factory=list)
     bare: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    kinds: list[tuple[Tensor, Kind]] = field(default_factory=list)
+    heads: bool = False
 
     def new(self, size: int) -> Tensor:
         """Fresh atoms for one dim."""
@@ -116,6 +141,18 @@ class Atoms:
         """Say what part a parameter's dim plays."""
         if a is not None:
             self.roles.append((a, role))
+
+    def mark(self, a: Tensor | None, kind: Kind) -> None:
+        """Say what the units of `a` are."""
+        if a is not None:
+            self.kinds.append((a, kind))
+
+    def kind_of(self, root: Tensor) -> dict[int, Kind]:
+        """For components of which it is known, what their units are; the most telling mark wins."""
+        found: dict[int, Kind] = {}
+        for atoms, kind in sorted(self.kinds, key=lambda mark: _TELLING.index(mark[1])):
+            found |= dict.fromkeys(root[atoms[atoms > 0]].unique().tolist(), kind)
+        return found
 
     def components(self) -> Tensor:
         """For every atom the smallest atom it is joined with; `(count,)`, by hooking and pointer jumping."""
@@ -160,7 +197,8 @@ def separate(atoms: Atoms, moved: Tensor, where: str) -> tuple[int, Tensor] | No
     Returns:
         The output dim that now carries the labels, and the vector along it; None where nothing varies. Where the
         labels vary along several dims (a channel dim viewed as heads x positions), the dim that leaves the most units
-        carries them, the last one among equals, and they are joined along the others.
+        carries them, the last one among equals, and they are joined along the others. Where whole heads are wanted, it
+        is the last but one.
     """
     if not moved.numel():
         return None
@@ -176,7 +214,7 @@ def separate(atoms: Atoms, moved: Tensor, where: str) -> tuple[int, Tensor] | No
         return None
     if len(dims) == 1:
         return dims[0], moved.reshape(-1)
-    dim = max(dims, key=lambda d: (_classes(moved, d), d))
+    dim = dims[-2] if atoms.heads else max(dims, key=lambda d: (_classes(moved, d), d))
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
     fixed = (rows == 0).any(0)
     atoms.pin(rows[:, fixed][rows[:, fixed] > 0], f"shares a position with an entry that may not be cut: {where}")

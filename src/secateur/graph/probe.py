@@ -1,30 +1,27 @@
-"""Cut a copy for trial and watch every operator: sizes that do not follow a cut are mended or their groups pinned.
+"""Cut a copy for trial and watch every operator: does all that follows from a cut follow it?
 
-Half of all models keep sizes as integers (`head_dim`, split sizes, …), which no analysis of operators can see. So the
-graph's own prediction of every shape is compared with what a really cut copy does. Where they part, an integer of the
-module at fault that equals the old size is made to follow; where one integer
-would have to follow two groups, they are joined; if nothing explains it, the groups concerned are pinned.
+Half of all models keep sizes as integers (`head_dim`, split sizes, …) or write them into their code, which no analysis
+of operators can see. So the graph's own prediction of every shape, of every position and of every number that enters
+the arithmetic is compared with what a really cut copy does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import islice, product
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from secateur.core.copying import copied
 from secateur.core.example import Example
-from secateur.core.groups import Attribute, Axis, ChannelGraph, Group
+from secateur.core.groups import ChannelGraph, Group
 from secateur.core.rng import generator
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
 from secateur.graph.record import Call, Ref, record
-from secateur.graph.rules.movement import slice_start
-from secateur.graph.solve import Solution, build, solve
+from secateur.graph.solve import Solution
 
 #: Operators that only change how a tensor lies in memory.
 _COPIES = frozenset({"aten::clone", "aten::alias", "aten::detach"})
@@ -40,76 +37,29 @@ class Fault:
         number: index of the operator call in the recording.
         module: the module whose forward was running.
         what: the finding, in words.
+        scalars: numbers that the call was given before and after the cut, where they are what differs.
+        widths: the widths of the cut.
     """
 
     number: int
     module: str
     what: str
+    scalars: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    widths: Mapping[str, int] = field(default_factory=dict)
 
 
-def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mapping[str, object]) -> ChannelGraph:
-    """The graph of `model`, with integers mended and groups joined or pinned until cut copies do as predicted."""
-    mended: list[Attribute] = []
-    while True:
-        solution = solve(walk)
-        graph = build(model, walk, solution, inputs)
-        known = {(a.module, a.name, a.item) for a in graph.attributes}
-        graph = replace(
-            graph, attributes=graph.attributes + tuple(a for a in mended if (a.module, a.name, a.item) not in known)
-        )
-        fault = _first_fault(model, walk, solution, graph, example)
-        if fault is None:
-            return graph
-        peers = _peers(model, walk, fault)
-        repaired = _mend(model, walk, solution, graph, example, fault, [a.name for a in mended])
-        if repaired:
-            echoes = [e for one in repaired for e in _echoes(model, walk, solution, fault, peers, one)]
-            mended = _updated(mended, [*repaired, *echoes])
-            continue
-        if _join(walk, solution, fault, [a for a in mended if a.module == fault.module]):
-            for peer in peers:
-                _join(walk, solution, peer, [a for a in mended if a.module == peer.module])
-        else:
-            _pin_nearest(walk, solution, fault)
-            for peer in peers:
-                _pin_at(walk, solution, peer, peer.number)
-        modules = {one.module for one in (fault, *peers)}
-        mended = [a for a in mended if a.module not in modules]
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything a trial needs: the pristine model and its inputs, and what the walk found out."""
 
+    model: nn.Module
+    example: Example
+    walk: Propagation
 
-def _updated(mended: list[Attribute], news: list[Attribute]) -> list[Attribute]:
-    """The attributes with `news` in place of older ones of the same name."""
-    keys = {(a.module, a.name, a.item) for a in news}
-    return [a for a in mended if (a.module, a.name, a.item) not in keys] + news
-
-
-def _peers(model: nn.Module, walk: Propagation, fault: Fault) -> list[Fault]:
-    """The same call in other modules of the same class: twelve equal blocks have one fault, not twelve."""
-    modules, calls = dict(model.named_modules()), walk.recording.calls
-    if fault.module not in modules or calls[fault.number].module != fault.module:
-        return []
-    mine = [n for n, call in enumerate(calls) if call.module == fault.module]
-    place, kind, found = mine.index(fault.number), type(modules[fault.module]), []
-    for name, module in modules.items():
-        theirs = [n for n, call in enumerate(calls) if call.module == name] if type(module) is kind else []
-        alike = name != fault.module and len(theirs) == len(mine)
-        if alike and calls[theirs[place]].name == calls[fault.number].name:
-            found.append(Fault(theirs[place], name, fault.what))
-    return found
-
-
-def _echoes(
-    model: nn.Module, walk: Propagation, solution: Solution, fault: Fault, peers: list[Fault], repaired: Attribute
-) -> list[Attribute]:
-    """What mended one module, for its peers: the same attribute, following their own widths."""
-    if repaired.module != fault.module:
-        return []
-    echoes = []
-    for peer in peers:
-        candidates = _candidates(model, walk, solution, peer)
-        wanted = (peer.module, repaired.name, repaired.item)
-        echoes += [a for a in candidates if (a.module, a.name, a.item) == wanted][:1]
-    return echoes
+    @property
+    def calls(self) -> list[Call]:
+        """What was recorded."""
+        return self.walk.recording.calls
 
 
 def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
@@ -117,7 +67,7 @@ def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
     kept = {}
     for name, group in graph.cuttable.items():
         share = 0.4 + 0.4 * float(torch.rand(1, generator=generator(0, "trial", name)))
-        kept[name] = _some(group, max(min(group.units - 1, round(share * group.units)), 1))
+        kept[name] = _some(group, max(min(group.units - 1, round(share * group.units)), _least(group)))
     return kept
 
 
@@ -125,76 +75,82 @@ def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
     """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance."""
     kept, met = {}, Counter[int]()
     for name, group in graph.cuttable.items():
-        kept[name] = _some(group, max(group.units - 1 - met[group.units] % max(group.units - 1, 1), 1))
+        choices = max(group.units - _least(group), 1)
+        kept[name] = _some(group, max(group.units - 1 - met[group.units] % choices, group.minimum))
         met[group.units] += 1
     return kept
 
 
+def _least(group: Group) -> int:
+    """Two if that leaves a choice: with dims of one entry, PyTorch may take other operators to the same end."""
+    return max(2 if group.units > 3 else 1, group.minimum)
+
+
 def _some(group: Group, count: int) -> Tensor:
-    count = max(count, group.minimum)
     keep = torch.zeros(group.units, dtype=torch.bool)
     keep[torch.randperm(group.units, generator=generator(count, "trial", group.name))[:count]] = True
     return keep
 
 
-def _first_fault(
-    model: nn.Module, walk: Propagation, solution: Solution, graph: ChannelGraph, example: Example
-) -> Fault | None:
-    """The earliest fault in any of the trials."""
-    trials = [trial_widths(graph), _unequal_widths(graph), *_lone_widths(graph, walk, solution)]
-    found = [_torn(walk, solution), *(find_fault(model, solution, graph, kept, example, walk) for kept in trials)]
-    return min((f for f in found if f is not None), key=lambda f: f.number, default=None)
+def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
+    """What is earliest in all of the trials, from every trial that fails there."""
+    trials = [trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph)]
+    found = [f for kept in trials if (f := find_fault(scene, solution, graph, kept)) is not None]
+    found += _torn(scene, solution)
+    first = min((f.number for f in found), default=0)
+    return [f for f in found if f.number == first]
 
 
-def _torn(walk: Propagation, solution: Solution) -> Fault | None:
+def _torn(scene: Scene, solution: Solution) -> list[Fault]:
     """The first call that takes units of one group apart, so that no number can follow the cut."""
-    for number, pieces in (walk.pieces or {}).items():
+    for number, pieces in scene.walk.pieces.items():
         if any(solution.axis(v, len(v)) is None for v in pieces):
-            return Fault(number, walk.recording.calls[number].module, "names entries by position")
-    return None
+            return [Fault(number, scene.calls[number].module, "names entries by position")]
+    return []
 
 
-def _lone_widths(graph: ChannelGraph, walk: Propagation, solution: Solution) -> list[dict[str, Tensor]]:
+def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
     """Cuts of one group at a time at every call that takes a tensor apart at numbers.
 
     A number made from another width, `h[:, : h.shape[1] // 3]`, may fit by chance while both are cut.
     """
     names = list(solution.groups)
     trials: list[dict[str, Tensor]] = []
-    for pieces in (walk.pieces or {}).values():
+    for pieces in scene.walk.pieces.values():
         met = [names[n] for v in pieces for n in solution.group_of[v].unique().tolist() if n >= 0]
         for turn, name in enumerate(dict.fromkeys(n for n in met if n in graph.cuttable)):
+            group = graph.groups[name]
             trials += [{}] * (turn + 1 - len(trials))
-            trials[turn] = {**trials[turn], name: _some(graph.groups[name], min(graph.groups[name].units - 1, 2))}
+            trials[turn] = {**trials[turn], name: _some(group, min(group.units - 1, _least(group)))}
     return trials
 
 
-def find_fault(
-    model: nn.Module,
-    solution: Solution,
-    graph: ChannelGraph,
-    kept: Mapping[str, Tensor],
-    example: Example,
-    walk: Propagation,
-) -> Fault | None:
+def find_fault(scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction."""
-    recording = walk.recording
-    trial = copied(model)
+    trial = copied(scene.model)
     cut_(trial, graph, kept)
-    seen = record(trial, example)
-    numbers, calls = _essential(recording.calls)
+    seen, widths = record(trial, scene.example), graph.widths(kept)
+    numbers, calls = _essential(scene.calls)
     _, seen_calls = _essential(seen.calls)
     for number, before, now in zip(numbers, calls, seen_calls, strict=False):
-        what = _differs(before, now, walk.labels[number], solution, kept)
-        what = what or _starts_elsewhere(now, (walk.pieces or {}).get(number, []), solution, kept)
+        what = _differs(scene.walk, number, before, now, solution, kept)
         if what:
             return Fault(number, before.module, what)
+        if not _same_numbers(scene.walk, number, before, now, solution, kept):
+            old, new = before.scalars(), now.scalars()
+            return Fault(
+                number,
+                before.module,
+                f"computes the number {old} from a width (it becomes {new})",
+                (tuple(old), tuple(new)),
+                widths,
+            )
     if seen.failure is not None:
         number = numbers[min(len(seen_calls), len(numbers) - 1)]
         return Fault(number, seen.failure[1], f"the forward pass fails after a cut ({_first_line(seen.failure[0])})")
     if len(seen_calls) != len(calls):
         number = numbers[min(len(seen_calls), len(calls)) - 1]
-        return Fault(number, recording.calls[number].module, "the forward pass takes another path after a cut")
+        return Fault(number, scene.calls[number].module, "the forward pass takes another path after a cut")
     return None
 
 
@@ -205,149 +161,63 @@ def _essential(calls: list[Call]) -> tuple[list[int], list[Call]]:
 
 
 def _differs(
-    before: Call, now: Call, labels: list[tuple[Tensor | None, ...]], solution: Solution, kept: Mapping[str, Tensor]
+    walk: Propagation, number: int, before: Call, now: Call, solution: Solution, kept: Mapping[str, Tensor]
 ) -> str:
     if _SAME.get(before.name, before.name) != _SAME.get(now.name, now.name):
         return f"calls {now.name} instead of {before.name} after a cut"
-    if before.scalars() != now.scalars():
-        return f"computes the number {before.scalars()} from a width (it becomes {now.scalars()})"
     old = [x for x in before.outputs if isinstance(x, Ref)]
     new = [x for x in now.outputs if isinstance(x, Ref)]
-    for a, b, by_dim in zip(old, new, labels, strict=True):
+    for a, b, by_dim in zip(old, new, walk.labels[number], strict=True):
         wanted = tuple(solution.kept(v, s, kept) for v, s in zip(by_dim, a.shape, strict=True))
         if wanted != b.shape:
             return f"gives {list(b.shape)} instead of {list(wanted)} after a cut"
+    for position in walk.positions.get(number, ()):
+        first = solution.kept(position.before, len(position.before), kept)
+        if position.read(now) != first:
+            return f"begins at entry {position.read(now)} instead of {first} after a cut"
     return ""
 
 
-def _starts_elsewhere(now: Call, pieces: list[Tensor], solution: Solution, kept: Mapping[str, Tensor]) -> str:
-    """Of a slice the shape of the output says how long it is, not where it begins."""
-    if now.name != "aten::slice" or not pieces:
-        return ""
-    source = now.bound["self"]
-    begin = slice_start(now.bound.get("start") or 0, source.shape[now.bound.get("dim", 0)])
-    wanted = solution.kept(pieces[0], len(pieces[0]), kept)
-    return "" if begin == wanted else f"begins at {begin} instead of {wanted} after a cut"
+def _same_numbers(
+    walk: Propagation, number: int, before: Call, now: Call, solution: Solution, kept: Mapping[str, Tensor]
+) -> bool:
+    """Whether a call computes with the numbers it did before, or with those that rescaled weights make up for."""
+    old, new, drift = before.scalars(), now.scalars(), walk.drifts.get(number)
+    if drift is None:
+        return old == new
+    size = len(drift.labels)
+    factor = (solution.kept(drift.labels, size, kept) / size) ** drift.power
+    return len(old) == len(new) and all(
+        a == b or abs(b - a * factor) <= 1e-5 * abs(b) for a, b in zip(old, new, strict=True)
+    )
 
 
-def _mend(
-    model: nn.Module,
-    walk: Propagation,
-    solution: Solution,
-    graph: ChannelGraph,
-    example: Example,
-    fault: Fault,
-    proven: list[str],
-) -> list[Attribute]:
-    """Integer attributes which, made to follow widths, let the trials get past the fault: one, or all at once."""
-    candidates = sorted(_candidates(model, walk, solution, fault), key=lambda a: a.name not in proven)
-    tries: list[tuple[Attribute, ...]] = [(a,) for a in candidates]
-    if fault.number in (walk.pieces or {}):  # sizes of pieces are right together or not at all
-        rivals = [[a for a in candidates if a.axis == axis] for axis in dict.fromkeys(a.axis for a in candidates)]
-        tries += [*_listed(model, walk, solution, fault), *islice(product(*rivals), 16)]
-    for attributes in tries:
-        tried = replace(graph, attributes=tuple(_updated(list(graph.attributes), list(attributes))))
-        next_fault = _first_fault(model, walk, solution, tried, example)
-        if next_fault is None or next_fault.number > fault.number:
-            return list(attributes)
-    return []
-
-
-def _candidates(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[Attribute]:
-    """Integers of the module at fault (or a module around it) that equal a size which ought to have changed."""
-    axes = _changing(walk, solution, fault)
-    for name in (fault.module, fault.module.rpartition(".")[0]):
-        for attribute, value in vars(model.get_submodule(name)).items():
-            if isinstance(value, int) and not isinstance(value, bool) and value in axes:
-                yield Attribute(name, attribute, axes[value])
-            elif isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
-                yield from (Attribute(name, attribute, axes[v], item) for item, v in enumerate(value) if v in axes)
-
-
-def _listed(model: nn.Module, walk: Propagation, solution: Solution, fault: Fault) -> Iterator[tuple[Attribute, ...]]:
-    """Lists of the module at fault (or a module around it) that hold the sizes of all pieces in order."""
-    axes = [solution.axis(v, len(v)) for v in (walk.pieces or {})[fault.number]]
-    sizes = [len(v) for v in (walk.pieces or {})[fault.number]]
-    for name in (fault.module, fault.module.rpartition(".")[0]):
-        for attribute, value in vars(model.get_submodule(name)).items():
-            if isinstance(value, tuple | list) and list(value) == sizes:
-                yield tuple(
-                    Attribute(name, attribute, axis, item) for item, axis in enumerate(axes) if axis and axis.terms
-                )
-
-
-def _changing(walk: Propagation, solution: Solution, fault: Fault) -> dict[int, Axis]:
-    """Sizes at the fault that depend on widths, with the axis that says how."""
-    axes: dict[int, Axis] = {}
-    for number in (fault.number, fault.number - 1):
-        outputs = [x for x in walk.recording.calls[number].outputs if isinstance(x, Ref)]
-        for ref, by_dim in zip(outputs, walk.labels[number], strict=True):
-            for size, labels in zip(ref.shape, by_dim, strict=True):
-                axis = solution.axis(labels, size)
-                if axis is not None and axis.terms:
-                    axes.setdefault(size, axis)
-    for piece in (walk.pieces or {}).get(fault.number, []):
-        axis = solution.axis(piece, len(piece))
-        if axis is not None and axis.terms:
-            axes.setdefault(len(piece), axis)
-    return axes
-
-
-def _join(walk: Propagation, solution: Solution, fault: Fault, mended: list[Attribute]) -> bool:
-    """Where one integer would have to follow two groups of equal size, join their units; False if none does."""
-    following = {name for a in mended for name, _ in a.axis.terms}
-    touched = [
-        v for labels in _touched(walk, fault.number) for v in solution.group_of[labels].unique().tolist() if v >= 0
-    ]
-    groups = list(solution.groups.values())
-    for one in (solution.groups[name] for name in following):
-        for other in (groups[number] for number in touched):
-            if other.name not in following and not other.pinned and other.units == one.units:
-                first, second = (walk.owned[g.slots[0].tensor][g.slots[0].dim] for g in (one, other))
-                assert first is not None and second is not None
-                walk.atoms.edges.append((first[one.slots[0].index[:, 0]], second[other.slots[0].index[:, 0]]))
-                return True
-    return False
-
-
-def _touched(walk: Propagation, number: int) -> list[Tensor]:
+def touched(scene: Scene, number: int) -> Iterator[Tensor]:
     """Labels of all outputs and inputs of a call."""
-    found = [v for by_dim in walk.labels[number] for v in by_dim]
-    for ref in walk.recording.calls[number].refs():
-        found += _labels_before(walk, ref, number)
-    return [v for v in found if v is not None]
+    for by_dim in (*scene.walk.labels[number], *scene.walk.read[number]):
+        yield from (v for v in by_dim if v is not None)
 
 
-def _pin_nearest(walk: Propagation, solution: Solution, fault: Fault) -> None:
-    """Pin every group that the operator at fault touches; if it touches none, those of the nearest call before."""
-    for number in range(fault.number, -1, -1):
-        if _pin_at(walk, solution, fault, number):
-            return
-    for own in walk.owned.values():
-        for v in own:
-            walk.atoms.pin(v, fault.what)
+def peers(scene: Scene, module: str, number: int) -> list[tuple[str, int]]:
+    """The same call in other modules of the same class: twelve equal blocks have one fault, not twelve."""
+    modules, calls = dict(scene.model.named_modules()), scene.calls
+    if module not in modules or calls[number].module != module:
+        return []
+    mine = calls_of(scene, module)
+    place, kind, found = mine.index(number), type(modules[module]), []
+    for name, other in modules.items():
+        theirs = calls_of(scene, name) if type(other) is kind and name != module else []
+        if len(theirs) == len(mine) and calls[theirs[place]].name == calls[number].name:
+            found.append((name, theirs[place]))
+    return found
 
 
-def _pin_at(walk: Propagation, solution: Solution, fault: Fault, number: int) -> bool:
-    """Pin what call `number` touches and could be cut so far; False if there is nothing."""
-    free = torch.tensor([not group.pinned for group in solution.groups.values()])
-    name = walk.recording.calls[number].name.replace("::", ".")
-    why = f"{fault.what}: operator {name} at {fault.module or 'the top module'}"
-    found = [v for v in _touched(walk, number) if any(free[n] for n in solution.group_of[v].tolist() if n >= 0)]
-    for labels in found:
-        walk.atoms.pin(labels, why)
-    return bool(found)
-
-
-def _labels_before(walk: Propagation, ref: Ref, number: int) -> tuple[Tensor | None, ...]:
-    """Labels of a tensor as it stood when call `number` read it."""
-    for earlier in range(number - 1, -1, -1):
-        outputs = [x for x in walk.recording.calls[earlier].outputs if isinstance(x, Ref)]
-        for out, labels in zip(outputs, walk.labels[earlier], strict=True):
-            if out.key == ref.key:
-                return labels
-    name = walk.recording.names.get(ref.key)
-    return walk.owned[name] if name else ()
+def calls_of(scene: Scene, module: str) -> list[int]:
+    """Numbers of the calls that are made while the module's forward runs, its children's included."""
+    inside = [
+        n for name, n in scene.walk.by_module.items() if name == module or name.startswith(f"{module}.") or not module
+    ]
+    return sorted(number for numbers in inside for number in numbers)
 
 
 def _first_line(error: Exception) -> str:

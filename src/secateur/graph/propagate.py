@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
-from secateur.graph.labels import Atoms, State
+from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
-from secateur.graph.rules.base import RULES, Booking, Rule, Site
+from secateur.graph.rules.base import RULES, Booking, Position, Rule, Site
 from secateur.graph.rules.pointwise import pointwise
 
 
@@ -29,9 +29,13 @@ class Propagation:
         unknown: operators without a rule, counted.
         unmet: calls without a rule, with each label vector that they met.
         first_use: tensor name to the index of the first call that used it.
-        single: modules that make one call and no other, themselves or through their children.
-        pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces, or None if no
-            trial cut will be compared with the recording.
+        read: per call, the label vectors of each tensor argument, as they were when it went in.
+        positions: per call, entries that its arguments name by number.
+        by_module: numbers of the calls that each module's own forward makes.
+        drifts: per call, how the number that it computes with follows a width.
+        rescaled: weights that make up for that.
+        pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces.
+        trial: whether a trial cut will be compared with the recording.
     """
 
     recording: Recording
@@ -42,26 +46,34 @@ class Propagation:
     unknown: Counter[str] = field(default_factory=Counter)
     unmet: list[tuple[str, list[Tensor]]] = field(default_factory=list)
     first_use: dict[str, int] = field(default_factory=dict)
-    single: frozenset[str] = frozenset()
-    pieces: dict[int, list[Tensor]] | None = field(default_factory=dict)
+    read: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
+    positions: dict[int, list[Position]] = field(default_factory=dict)
+    by_module: dict[str, list[int]] = field(default_factory=dict)
+    drifts: dict[int, Drift] = field(default_factory=dict)
+    rescaled: list[Rescaled] = field(default_factory=list)
+    pieces: dict[int, list[Tensor]] = field(default_factory=dict)
+    trial: bool = True
 
 
-def propagate(model: nn.Module, recording: Recording, training: Recording | None = None) -> Propagation:
+def propagate(
+    model: nn.Module, recording: Recording, training: Recording | None = None, *, heads: bool = False
+) -> Propagation:
     """Label every tensor of the recording.
 
     Args:
         model: the network that was recorded.
         recording: a pass in eval mode.
         training: a pass in training mode, where branches may run that eval mode leaves out; it adds joins and pins.
+        heads: whether whole attention heads are cut, and not positions in all of them.
     """
-    atoms = Atoms()
+    atoms = Atoms(heads=heads)
     tensors = [*model.named_parameters(), *model.named_buffers()]
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
     atoms.stored = atoms.count
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
-        side = Propagation(training, atoms, owned, pieces=None)
+        side = Propagation(training, atoms, owned, trial=False)
         _run(side, model)
         walk.unmet += side.unmet
         late = len(recording.calls)
@@ -84,15 +96,15 @@ def unused(model: nn.Module, recording: Recording) -> bool:
 def _run(walk: Propagation, model: nn.Module) -> None:
     """Let the rules see every call of the walk's recording."""
     recording = walk.recording
-    parameters = {name for name, _ in model.named_parameters()}
+    # Masked networks have zeros for dead entries of parameters, and of buffers that hold numbers.
+    zeroed = {name for name, t in [*model.named_parameters(), *model.named_buffers()] if t.is_floating_point()}
     states = {
-        key: State(walk.owned[name], (name in parameters,) * len(walk.owned[name]), static=True, source=name)
+        key: State(walk.owned[name], (name in zeroed,) * len(walk.owned[name]), static=True, source=name)
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
-    made = Counter(call.module for call in recording.calls)
-    walk.single = frozenset(n for n, times in made.items() if times == 1 and not list(modules[n].children()))
     for number, call in enumerate(recording.calls):
+        walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
             if ref.key in recording.names:
                 walk.first_use.setdefault(recording.names[ref.key], number)
@@ -113,8 +125,8 @@ def _check_bare(atoms: Atoms, recording: Recording) -> None:
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    pieces: list[Tensor] | None = None if walk.pieces is None else []
-    site = Site(call, walk.atoms, states, modules, walk.bookings, walk.single, pieces)
+    site = Site(call, walk.atoms, states, modules, walk.bookings, trial=walk.trial)
+    walk.read.append([site.state_of(ref).labels for ref in call.refs()])
     found = rule_for(call)
     if found is not None:
         result = found(site)
@@ -127,9 +139,11 @@ def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapp
             _write(walk, states, call, ref, state)
         if ref.key not in walk.recording.names or call.mutates:
             states[ref.key] = state
-    if walk.pieces is not None and pieces:
-        walk.pieces[len(walk.labels)] = pieces
+    if site.pieces:
+        walk.pieces[len(walk.labels)] = site.pieces
     walk.labels.append([s.labels for s in made])
+    if site.positions:
+        walk.positions[len(walk.labels) - 1] = site.positions
 
 
 def rule_for(call: Call) -> Rule | None:

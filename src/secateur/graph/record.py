@@ -14,12 +14,13 @@ from torch._ops import OpOverload
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
+from secateur.graph.weightless import OnlyShapes
 from secateur.graph.whole import WholeCalls
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
@@ -110,7 +111,7 @@ class _Functions(TorchFunctionMode):
     """Knows which function of torch a forward is in. Operators are recorded far below, where that is forgotten."""
 
     def __init__(self, stack: list[_Frame]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        super().__init__()
         self.stack = stack
         self.current: tuple[str, int] | None = None
 
@@ -171,21 +172,26 @@ class _Recorder(TorchDispatchMode):
 
     def note(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
         """Write one call down and return what it returns."""
-
-        def hide(x: Any) -> Any:
-            return self.ref(x) if isinstance(x, Tensor) else x
-
         names = [a.name for a in func._schema.arguments]  # noqa: SLF001
-        bound = dict(zip(names, tree_map(hide, args), strict=False)) | tree_map(hide, kwargs)
+        bound = dict(zip(names, self.hide(args), strict=False)) | {k: self.hide(v) for k, v in kwargs.items()}
+        bound.pop("device", None)  # a recording is the same wherever it is made
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         if func.name().startswith("aten::as_strided"):
             bound["moves"] = int(not _same_places(args[0], *args[1:], **kwargs))
         out = run()
-        outputs = tuple(hide(x) for x in tree_leaves(out))
+        outputs = tuple(self.hide(x) for x in tree_leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
         return out
+
+    def hide(self, value: Any) -> Any:
+        """An operator's argument or result with its tensors replaced by references."""
+        if isinstance(value, Tensor):
+            return self.ref(value)
+        if isinstance(value, list | tuple):
+            return [self.hide(x) for x in value]
+        return value
 
 
 def _same_places(tensor: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> bool:
@@ -222,17 +228,21 @@ def record(model: nn.Module, example: Example) -> Recording:
     functions = _Functions(stack)
     recorder = _Recorder(model, recording, functions)
     example = example.map(torch.clone)  # a forward may write into its inputs
+    guard = OnlyShapes([*model.parameters(), *model.buffers(), *example.tensors()])
     try:
         with (
             torch.random.fork_rng(devices=[]),
             torch.no_grad(),
             plain_operators(),
             functions,
+            guard,
             recorder,
             WholeCalls(recorder.whole),
         ):
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
+        if guard.failure is not None:  # the forward pass has caught it
+            raise guard.failure
     except Exception as error:
         recording.failure = (error, stack[-1].module)
     finally:

@@ -15,8 +15,10 @@ from secateur.core.groups import (
     Axis,
     ChannelGraph,
     Group,
+    Kind,
     LiveCall,
     Op,
+    Rescaling,
     Role,
     Slot,
     TensorAxes,
@@ -83,7 +85,7 @@ def solve(walk: Propagation) -> Solution:
     salt = {why: hash_of(why) for why in set(reasons.values())}
     for atom, why in reasons.items():
         signature[atom] += salt[why]  # pinned units never share a group with units that may go
-    parts, live = atoms.role_of(), _live(walk, root)
+    parts, live, kinds = atoms.role_of(), _live(walk, root), atoms.kind_of(root)
     groups: dict[str, Group] = {}
     group_of = torch.full((atoms.count,), -1)
     unit_of = torch.full((atoms.count,), -1)
@@ -93,7 +95,8 @@ def solve(walk: Propagation) -> Solution:
             continue
         slots = table.slots(units, parts, atoms.count)
         name = _name(slots, groups)
-        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "")
+        kind = kinds.get(int(units[0])) or _kind(walk, slots)
+        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "", kind=kind)
         numbers = torch.full((atoms.count,), -1)
         numbers[units] = torch.arange(len(units))
         mine = numbers[root] >= 0
@@ -152,7 +155,7 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         ops=tuple(ops),
         attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
         live=_live_calls(walk, solution),
-        rescalings=(),
+        rescalings=_rescalings(walk, solution),
         fingerprint=fingerprint(model),
         unknown=dict(walk.unknown),
         inputs=inputs,
@@ -200,6 +203,15 @@ def _live_calls(walk: Propagation, solution: Solution) -> tuple[LiveCall, ...]:
         if members:
             calls.append(LiveCall(site.module, *site.function, site.dim, site.size, members))
     return tuple(sorted(calls, key=lambda c: (c.key, c.dim, c.size)))
+
+
+def _rescalings(walk: Propagation, solution: Solution) -> tuple[Rescaling, ...]:
+    found = []
+    for one in walk.rescaled:
+        axis = solution.axis(one.labels, len(one.labels))
+        if axis is not None and axis.terms:
+            found.append(Rescaling(one.tensor, one.dim, one.entries, axis, one.power))
+    return tuple(found)
 
 
 def hash_of(text: str) -> int:
@@ -287,6 +299,12 @@ class _Table:
             index = position[order].view(len(units), -1)
             slots.append(Slot(name, dim, strongest(parts[self.atom[mine]]), index))
         return tuple(slots)
+
+
+def _kind(walk: Propagation, slots: tuple[Slot, ...]) -> Kind:
+    """Filters if a tensor of more than two dims makes any of the units."""
+    sides = [len(walk.owned[s.tensor]) for s in slots if s.role is Role.PRODUCES]
+    return Kind.NEURONS if sides and max(sides) == 2 else Kind.CHANNELS
 
 
 #: Names of parameters from which torch's weight and spectral norm, and parametrisations, compute another.

@@ -7,23 +7,27 @@ from typing import Any
 import torch
 from torch import nn
 
+from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
-from secateur.graph.probe import settle
 from secateur.graph.propagate import propagate, unused
-from secateur.graph.record import Recording, private_copy, record
+from secateur.graph.record import Recording, private_copy, record, tensors_in
+from secateur.graph.settle import settle
+from secateur.graph.weightless import weightless
 
 
-def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
+def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False) -> ChannelGraph:
     """Find out which channels of `model` must go together, which may not be cut, and why.
 
-    The model is copied, run once in eval mode on the example inputs, and every operator is looked at. Then a randomly
-    cut copy is run to see whether all sizes follow; what does not is pinned. `model` itself is not touched.
+    A copy runs once in eval mode on the example inputs. Then every operator is looked at, and randomly cut copies are
+    run to see whether all sizes follow; what does not is pinned. Where the forward pass depends on no number, that is
+    done without numbers (`weightless`). `model` itself is not touched.
 
     Args:
         model: any module whose forward runs on the example inputs.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        heads: whether attention loses whole heads, or positions that are the same in all heads (the default).
 
     Returns:
         The channel graph, as plain data.
@@ -35,23 +39,57 @@ def trace(model: nn.Module, example_inputs: Any) -> ChannelGraph:
     example = Example.of(example_inputs)
     _check_plain(model)
     _check_finite(model)
+    answers = _run(model, example)
+    pristine, inputs, recording = _without_numbers(model, example, answers) or _with_numbers(model, example)
+    training = _in_training(pristine, inputs) if unused(pristine, recording) else None
+    return settle(pristine, propagate(pristine, recording, training, heads=heads), inputs, example.spec())
+
+
+def _run(model: nn.Module, example: Example) -> list[tuple[int, ...]]:
+    """Run the model in earnest, once; returns the shapes of what it answers."""
     private = private_copy(model)
-    recording = record(private, example)
-    if recording.failure is not None:
-        error, where = recording.failure
-        shapes = [list(t.shape) for t in example.tensors()]
-        raise TraceError(
-            f"the model fails on the example inputs (tensors of shape {shapes}) in "
-            f"{where or 'its forward'}: {type(error).__name__}: {error}. "
-            "Pass example_inputs that model(...) accepts in eval mode."
-        ) from error
-    if not recording.outputs:
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            found = example.map(torch.clone).call(private)
+    except Exception as error:
+        raise _failing(record(private_copy(model), example).failure or (error, ""), example) from error
+    answers = [tuple(x.shape) for x in tensors_in(found)]
+    if not answers:
         raise TraceError(
             "the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass."
         )
-    fresh = private_copy(model)  # the first copy may have been changed by its own forward
-    training = _in_training(model, example) if unused(private, recording) else None
-    return settle(fresh, propagate(private, recording, training), example, example.spec())
+    return answers
+
+
+def _failing(failure: tuple[Exception, str], example: Example) -> TraceError:
+    error, where = failure
+    shapes = [list(t.shape) for t in example.tensors()]
+    return TraceError(
+        f"the model fails on the example inputs (tensors of shape {shapes}) in "
+        f"{where or 'its forward'}: {type(error).__name__}: {error}. "
+        "Pass example_inputs that model(...) accepts in eval mode."
+    )
+
+
+def _without_numbers(
+    model: nn.Module, example: Example, answers: list[tuple[int, ...]]
+) -> tuple[nn.Module, Example, Recording] | None:
+    """A copy to be cut for trial, inputs, and a recording of them; None where the forward pass asks for numbers."""
+    try:
+        pristine, inputs = weightless(model, example)
+    except TypeError:
+        return None
+    recording = record(copied(pristine), inputs)
+    right = recording.failure is None and [x.shape for x in recording.outputs] == answers
+    return (pristine, inputs, recording) if right else None
+
+
+def _with_numbers(model: nn.Module, example: Example) -> tuple[nn.Module, Example, Recording]:
+    """The same in earnest."""
+    recording = record(private_copy(model), example)
+    if recording.failure is not None:
+        raise _failing(recording.failure, example)
+    return private_copy(model), example, recording  # the first copy may have been changed by its own forward
 
 
 def _in_training(model: nn.Module, example: Example) -> Recording | None:

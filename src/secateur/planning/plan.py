@@ -17,7 +17,10 @@ from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameErro
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import Provenance, PruningPlan
 from secateur.core.scores import Scores
+from secateur.core.whereabouts import known, whereabouts
+from secateur.planning.asked import asked
 from secateur.planning.limits import Choices
+from secateur.planning.reasons import pinned, reasons, whole
 from secateur.planning.select import select
 
 
@@ -27,7 +30,8 @@ class Constraints:
 
     Attributes:
         multiple: kept widths divide by this (16 suits processors with 512-bit registers), or stay whole.
-        frozen: patterns of block names (`stem.*`) that lose nothing; each must match something.
+        frozen: patterns of block names (`stem.*`) that lose nothing; each must match something. A block is a group, and
+            has the name of its first layer: to keep a layer that ends in a sum, freeze the group that it is added to.
         only: patterns of block names that may be cut; all others lose nothing. Empty: all may.
         within: an earlier plan; what it removed stays removed, in frozen blocks too.
     """
@@ -38,6 +42,9 @@ class Constraints:
     within: PruningPlan | None = None
 
     def __post_init__(self) -> None:
+        for name in ("frozen", "only"):
+            given = getattr(self, name)  # one pattern alone is taken for what it says, not for its letters
+            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         if self.multiple < 1:
             raise IncompatibleError(
                 f"multiple must be 1 or more, got multiple={self.multiple!r}. 8 or 16 suit most processors."
@@ -68,28 +75,22 @@ def plan(
 
     Raises:
         UnsupportedError: nothing may be cut, with the reasons.
-        BudgetError: the budget is out of reach even if every block keeps its minimum.
-        UnknownNameError: a pattern matches no block.
+        BudgetError: the budget is out of reach even if every block keeps its minimum; with what is not cut, and why.
+        UnknownNameError: a pattern matches no block; with where the name lives, if anywhere.
     """
     rules = constraints or Constraints()
     how = Uniform() if allocation is None else allocation
     blocks = {b.name: b for b in scores.granularity.blocks(graph)}
     _check_any(graph, blocks)
-    free = _free(blocks, rules)
+    free = _free(graph, blocks, rules)
     ceiling = {n: rules.within.width(n) if rules.within else b.units for n, b in free.items()}
     frozen = {n: _before(b, rules.within) for n, b in blocks.items() if n not in free}
     still = {n: int(keep.sum()) for n, keep in frozen.items()}
     choices = Choices(graph, budget, free, still, ceiling, rules.multiple)
-    if not choices.fits(choices.least):
-        reachable = choices.spent(choices.least) / choices.whole
-        safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
-        raise BudgetError(
-            f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
-            f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple.",
-            reachable,
-        )
+    _check_reach(choices, blocks)
     values = {n: _alive(scores, n, rules.within) for n in free}
-    counts = how.counts(replace(scores, values=values), choices)
+    candidates = replace(scores, values=values)
+    counts = how.counts(candidates, choices)
     kept = {n: select(values[n], counts[n]) for n in free}
     kept |= frozen
     return PruningPlan(
@@ -103,21 +104,25 @@ def plan(
             reached=choices.spent(counts) / choices.whole,
             seed=seed,
             version=library_version(),
+            asked=asked(how, candidates, choices),
+            frozen=tuple(frozen),
         ),
     )
 
 
-def matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+def matching(patterns: Sequence[str], names: Sequence[str], graph: ChannelGraph) -> set[str]:
     """Names that match any of the shell-style `patterns`.
 
     Raises:
-        UnknownNameError: a pattern matches nothing.
+        UnknownNameError: a pattern matches nothing; the message says where it would lie in `graph`.
     """
     found: set[str] = set()
     for pattern in patterns:
         hits = {n for n in names if fnmatchcase(n, pattern)}
         if not hits:
-            raise UnknownNameError(f"the pattern {pattern!r} matches no block. Blocks: {', '.join(names)}.")
+            hint = whereabouts(graph, pattern, names)
+            told = f"the pattern {pattern!r} matches no block.{' ' * bool(hint)}{hint}"
+            raise UnknownNameError(f"{told} Blocks: {known(names)}.")
         found |= hits
     return found
 
@@ -132,20 +137,41 @@ def library_version() -> str:
 
 def _check_any(graph: ChannelGraph, blocks: dict[str, Block]) -> None:
     if not blocks:
-        reasons = sorted({f"{g.name}: {g.pinned}" for g in graph.groups.values() if g.pinned})
+        why = reasons(pinned(graph)) if graph.groups else "it has no weights"
         raise UnsupportedError(
-            "nothing in this model may be cut. Reasons: " + "; ".join(reasons or ["it has no weights"]) + ". "
-            "`secateur trace` shows them one by one."
+            f"nothing in this model may be cut. Reasons: {why}. `secateur trace` shows them one by one."
         )
 
 
-def _free(blocks: dict[str, Block], rules: Constraints) -> dict[str, Block]:
+def _check_reach(choices: Choices, blocks: dict[str, Block]) -> None:
+    budget, least = choices.budget, choices.least
+    if not choices.whole:
+        raise BudgetError(f"this model has no {budget.of} to cut. Write the budget in params or units.")
+    if not choices.fits(least):
+        reachable = choices.spent(least) / choices.whole
+        safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
+        structured = any(block.group is not None for block in blocks.values())
+        kept = whole(blocks, choices.free, least) + (pinned(choices.graph) if structured else [])
+        raise BudgetError(
+            f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
+            f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple. "
+            f"Nothing goes from: {reasons(kept)}.",
+            reachable,
+        )
+
+
+def _free(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) -> dict[str, Block]:
     names = list(blocks)
-    frozen = matching(rules.frozen, names)
-    allowed = matching(rules.only, names) if rules.only else set(names)
+    # A group that is pinned loses nothing anyway, so it may be named among the frozen ones.
+    whole_anyway = [name for name, _ in pinned(graph)] if any(b.group for b in blocks.values()) else []
+    frozen = matching(rules.frozen, [*names, *whole_anyway], graph)
+    allowed = matching(rules.only, names, graph) if rules.only else set(names)
     free = {n: b for n, b in blocks.items() if n in allowed and n not in frozen}
     if not free:
-        raise UnsupportedError("every block is frozen, so nothing may be cut. Freeze less.")
+        raise UnsupportedError(
+            f"every block is frozen, so nothing may be cut. Freeze less. Frozen: {known(names)}"
+            + (f". Pinned besides: {reasons(pinned(graph))}." if whole_anyway else ".")
+        )
     return free
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from secateur.core.report import CompressionReport, Width
 from secateur.files.atomic import write_text
-from secateur.report.numbers import count
+from secateur.report.numbers import count, share
 from secateur.report.rows import rows
 from secateur.report.sentences import equivalence, headline, notes
 
@@ -21,13 +21,15 @@ class Bar:
     Attributes:
         group: its name.
         numbers: "12 / 20".
+        asked: "asked 62.1 %, reached 60.0 %"; empty where nothing was asked.
         length: percent of the picture's width that the bar takes.
         kept: percent of the bar that stays.
-        pinned: why the group may not be cut.
+        pinned: why nothing was to go from the group.
     """
 
     group: str
     numbers: str
+    asked: str
     length: float
     kept: float
     pinned: str
@@ -69,9 +71,10 @@ def bars(widths: tuple[Width, ...]) -> tuple[Bar, ...]:
         Bar(
             group=w.group,
             numbers=f"{count(w.after)} / {count(w.before)}",
+            asked="" if w.asked is None else f"asked {share(w.asked)}, reached {share(w.reached)}",
             length=round(100 * sqrt(w.before / max(widest, 1)), 2),
             kept=round(100 * w.after / max(w.before, 1), 2),
-            pinned=w.pinned,
+            pinned=w.whole_because,
         )
         for w in widths
     )

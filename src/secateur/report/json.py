@@ -73,9 +73,18 @@ def _latency(node: Node) -> Latency:
 
 
 def _width(node: Node) -> Width:
-    fields = node.record("group", "before", "after", "pinned")
-    before, after = fields["before"].whole(low=0), fields["after"].whole(low=0)
-    return Width(fields["group"].text(), before, after, fields["pinned"].text())
+    fields = node.record(
+        "group", "before", "after", "pinned", optional=("asked", "frozen")
+    )  # the first reports lack them
+    asked = fields.get("asked")
+    return Width(
+        group=fields["group"].text(),
+        before=fields["before"].whole(low=0),
+        after=fields["after"].whole(low=0),
+        pinned=fields["pinned"].text(),
+        asked=None if asked is None or asked.value is None else asked.number(),
+        frozen=fields["frozen"].flag() if "frozen" in fields else False,
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from secateur.core.report import CompressionReport
-from secateur.report.numbers import count
+from secateur.report.numbers import count, share
 from secateur.report.rows import rows
 from secateur.report.sentences import headline, notes
 
@@ -14,10 +14,13 @@ def markdown(report: CompressionReport) -> str:
     """Headline, comparison, notes, widths, papers and environment as Markdown text."""
     head = ("", "before", "after", "change", *report.controls)
     body = [(row.label, row.before, f"**{row.after}**", row.change, *row.controls) for row in rows(report)]
-    widths = [(f"`{w.group}`", count(w.before), count(w.after), w.pinned) for w in report.widths]
+    widths = [
+        (f"`{w.group}`", count(w.before), count(w.after), share(w.asked), share(w.reached), w.whole_because)
+        for w in report.widths
+    ]
     parts = [f"## {_escaped(headline(report))}", _grid(head, body), _bullets(notes(report))]
     if widths:
-        parts += ["### Widths", _grid(("group", "before", "after", "not cut, because it"), widths)]
+        parts += ["### Widths", _grid(("group", "before", "after", "asked", "reached", "why it is not cut"), widths)]
     if report.recipe:
         parts += ["### Recipe", f"```python\n{report.recipe}\n```"]
     if report.papers:

@@ -41,6 +41,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
+def share(value: float | None) -> str:
+    """A part of a whole in per cent: "49.8 %"; a dash where it is not known."""
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
 def signed(value: float, form: str) -> str:
     """A difference with its sign, a real minus among them."""
     text = f"{abs(value):{form}}"

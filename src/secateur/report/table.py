@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secateur.core.report import CompressionReport
-from secateur.report.numbers import count
+from secateur.report.numbers import count, share
 from secateur.report.rows import rows
 from secateur.report.sentences import headline, notes
 
@@ -33,16 +33,16 @@ def table(report: CompressionReport) -> Table:
 
 
 def widths_table(report: CompressionReport) -> Table:
-    """How wide every group was and is, in order of execution; why, where it could not be cut."""
+    """For every group in order of execution: units, what was asked for and reached; why, where nothing was to go."""
     from rich.table import Table  # noqa: PLC0415  only those who print need it
     from rich.text import Text  # noqa: PLC0415  plain text: a name like "[red]" must not become a colour
 
     found = Table(title="Widths", title_justify="left")
     found.add_column("group", overflow="fold")
-    for name in ("before", "after", "kept"):
+    for name in ("before", "after", "asked", "reached"):
         found.add_column(name, justify="right")
-    found.add_column("not cut, because it")
+    found.add_column("why it is not cut")
     for width in report.widths:
-        kept = f"{100 * width.after / max(width.before, 1):.0f} %"
-        found.add_row(Text(width.group), count(width.before), count(width.after), kept, Text(width.pinned))
+        figures = (count(width.before), count(width.after), share(width.asked), share(width.reached))
+        found.add_row(Text(width.group), *figures, Text(width.whole_because))
     return found

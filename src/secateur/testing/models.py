@@ -518,7 +518,7 @@ class Recurrent(nn.Module):
         """`(T, B)` to `(T, B, 4)`."""
         read, _ = self.encoder(self.embed(tokens))
         state = read.new_zeros(read.shape[1], self.decoder.hidden_size)
-        states = torch.zeros(*read.shape[:2], state.shape[1], dtype=read.dtype)
+        states = torch.zeros(*read.shape[:2], state.shape[1], dtype=read.dtype, device=read.device)
         for number, step in enumerate(read):
             state = self.decoder(step, state)
             states[number] = state
@@ -594,9 +594,8 @@ TINY: Mapping[str, Tiny] = {
     "fused_attention": Tiny(
         lambda: Transformer(FusedAttention(12, 3)),
         floats(2, 4, 5),
-        {"embed": 12, "mlp.0": 10},
-        {"attention.qkv": "computes the number"},
-        "a temperature that would change with the head width",
+        {"embed": 12, "attention.qkv": 4, "mlp.0": 10},
+        note="a temperature that would change with the head width",
     ),
     "encoder_layer": Tiny(
         _encoder_layer,

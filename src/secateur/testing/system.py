@@ -115,7 +115,13 @@ OPTIMIZERS: Mapping[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimize
 
 
 def check_trains_alike(prepared: Prepared, plan: PruningPlan, optimizer: str, clip: float | None) -> None:
-    """S2: five optimiser steps keep masked and shrunk networks alike, in outputs and in every tensor."""
+    """S2: five optimiser steps keep masked and shrunk networks alike, in outputs and in every tensor.
+
+    Networks with rescaled weights (`Rescaling`) are the same function too, but in other coordinates, in which an
+    optimiser takes other steps; so those groups are left whole here.
+    """
+    scaled = {name for one in prepared.graph.rescalings for name, _ in one.axis.terms}
+    plan = replace(plan, kept={name: keep for name, keep in plan.kept.items() if name not in scaled})
     masked, shrunk = mask(prepared.model, plan), shrink(prepared.model, plan, verify=False)
     for model in (masked, shrunk):
         _train_(model, prepared.batches, optimizer, clip)

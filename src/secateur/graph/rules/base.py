@@ -28,6 +28,26 @@ class Booking:
     loops: tuple[Tensor, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Position:
+    """An argument that names an entry of a dim of `self` by its number, which must follow a cut.
+
+    Attributes:
+        argument: its name.
+        dim: which dim.
+        before: labels of the entries before the named one.
+    """
+
+    argument: str
+    dim: int
+    before: Tensor
+
+    def read(self, call: Call) -> int:
+        """The number that a call names, counted from the beginning."""
+        number, size = int(call.bound.get(self.argument) or 0), int(call.bound["self"].shape[self.dim])
+        return min(number + size if number < 0 else number, size)
+
+
 @dataclass(slots=True)
 class Site:
     """One operator call during propagation.
@@ -38,9 +58,9 @@ class Site:
         states: state of every tensor seen so far, by key.
         modules: the model's modules by name, for rules that need to know whose forward is running.
         bookings: multiply-accumulates are written here.
-        single: modules whose forward makes one call and no other.
-        pieces: label vectors of pieces that the call takes apart at numbers: the trial cut must find that the numbers
-            follow. None where there will be no trial.
+        positions: entries that the call's arguments name by number.
+        pieces: labels of the pieces into which the call takes a tensor apart at numbers.
+        trial: whether a trial cut will be compared with the recording, which finds out whether numbers follow.
     """
 
     call: Call
@@ -48,8 +68,9 @@ class Site:
     states: dict[int, State]
     modules: Mapping[str, nn.Module]
     bookings: list[Booking] = field(default_factory=list)
-    single: frozenset[str] = frozenset()
-    pieces: list[Tensor] | None = None
+    positions: list[Position] = field(default_factory=list)
+    pieces: list[Tensor] = field(default_factory=list)
+    trial: bool = True
 
     @property
     def where(self) -> str:
@@ -132,6 +153,10 @@ class Site:
             labels = self.join(labels, earlier.labels)
         self.atoms.live[key] = LiveSite(labels, self.call.module, made_by, dim, size)
         return labels is not None
+
+    def follow(self, argument: str, dim: int, before: Tensor) -> None:
+        """An argument names the entry of `dim` that comes after those labelled `before`, and must go on to do so."""
+        self.positions.append(Position(argument, dim, before))
 
     def contract(self, a: State, a_dim: int, b: State, b_dim: int) -> None:
         """Sum over `a_dim` of one and `b_dim` of the other operand: they share their units, and dead ones must be zero.

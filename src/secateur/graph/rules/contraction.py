@@ -6,7 +6,7 @@ from math import prod
 
 from torch import Tensor
 
-from secateur.core.groups import Role
+from secateur.core.groups import Kind, Role
 from secateur.graph.labels import State
 from secateur.graph.rules.base import Site, length, rule
 
@@ -17,6 +17,11 @@ def product(site: Site, left: str, right: str, bias: str = "") -> State:
     assert a is not None and b is not None
     batch = len(a.labels) - 2
     leads = [_lead(site, a, b, d) for d in range(batch)]
+    if batch and not (a.static or b.static):  # activations meet in every head
+        for labels in leads:
+            site.atoms.mark(labels, Kind.HEADS)
+        for labels in (*a.labels[batch:], *b.labels[batch:]):
+            site.atoms.mark(labels, Kind.HEAD_DIM)
     site.contract(a, batch + 1, b, batch)
     site.play(a, batch, Role.PRODUCES)
     site.play(b, batch + 1, Role.PRODUCES)

@@ -151,40 +151,44 @@ def edge_pad(site: Site) -> list[State]:
 
 @rule("aten::slice")
 def slice_(site: Site) -> list[State]:
-    """A slice that looks like one of several equal chunks couples the chunks; the bounds of others are numbers."""
+    """Some entries in a row; or every n-th one, as rotary embeddings take.
+
+    A slice that looks like one of several equal chunks couples the chunks, so that they stay equal.
+    """
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    size, out = site.shape("self")[dim], site.output_shapes[0][dim]
+    size, out, step = site.shape("self")[dim], site.output_shapes[0][dim], int(site.literal("step", 1))
     labels = state.labels[dim]
     if labels is None or out == size:
         return move(site)
-    start = slice_start(site.literal("start", 0), size)
-    if int(site.literal("step", 1)) == 1 and out and size % out == 0 and start % out == 0:
-        couple(site, labels, size // out)
+    start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
+    if step > 1:
+        if size % step or start >= step or out * step != size:
+            return _literal(site, (dim,))
+        couple(site, labels.view(-1, step).t().reshape(-1), step)
         return move(site)
-    if int(site.literal("step", 1)) != 1 or site.pieces is None:
+    if out and size % out == 0 and start % out == 0:
+        couple(site, labels, size // out)
+    elif not site.trial:
         return _literal(site, (dim,))
-    site.pieces += [labels[:start], labels[start : start + out], labels[start + out :]]
+    else:
+        site.pieces += [labels[:start], labels[start : start + out], labels[start + out :]]
+    site.follow("start", dim, labels[:start])
     return move(site)
-
-
-def slice_start(start: int, size: int) -> int:
-    """Where a slice begins, counted from the front and within the dim."""
-    return min(max(start + size if start < 0 else start, 0), size)
 
 
 @rule("aten::split", "aten::split_with_sizes", "aten::chunk", "aten::unsafe_split", "aten::unsafe_split_with_sizes")
 def split(site: Site) -> list[State]:
-    """Equal pieces lose the same positions, so that they stay equal; the sizes of unequal ones are numbers."""
+    """Equal pieces lose the same positions, so that they stay equal; of unequal ones the sizes must follow."""
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
     labels, sizes = state.labels[dim], [s[dim] for s in site.output_shapes]
     if labels is None or len(set(sizes)) == 1:
         couple(site, labels, len(sizes))
-        return move(site)
-    if site.pieces is None:
+    elif not site.trial:
         return _literal(site, (dim,))
-    site.pieces += labels.split(sizes)
+    else:
+        site.pieces += labels.split(sizes)
     return move(site)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_map
 
-from secateur.core.groups import Role
+from secateur.core.groups import Kind, Role
 from secateur.core.rng import generator
 from secateur.graph.labels import State
 from secateur.graph.record import Ref
@@ -59,6 +59,8 @@ def _align(site: Site, own: list[tuple[State, int]], size: int) -> Tensor | None
     if not alone:
         for state, dim in own:
             site.play(state, dim, role)
+    if site.call.name == "aten::add" and sum(not state.static for state, _ in own) > 1:
+        site.atoms.mark(result, Kind.STREAM)
     return result
 
 

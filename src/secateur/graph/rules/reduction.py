@@ -55,7 +55,7 @@ _TOTALS = ("sum", "norm", "linalg_vector_norm", "normalize")
 
 @rule("aten::sum", "aten::linalg_vector_norm", "aten::norm")
 def total(site: Site) -> list[State]:
-    """Reductions in which zeros have no say. (A norm of order 0 or below would count them, and is left to the check.)"""
+    """Reductions in which zeros have no say, but for norms of order 0 and below."""
     order = site.literal("ord", site.literal("p", 2))
     return along(site, site.literal("dim"), zero=True, functions=_TOTALS, neutral=order > 0)
 
@@ -69,7 +69,7 @@ def statistic(site: Site) -> list[State]:
 
 
 @rule("aten::max", "aten::min")
-def extreme(site: Site) -> Sequence[State]:
+def extreme(site: Site) -> Sequence[State] | State:
     """The largest or smallest along a dim, or the same name for the larger of two tensors."""
     if "other" in site.call.bound:
         return pointwise(site)

@@ -1,0 +1,231 @@
+"""Which parameters to scale so that a given activation is scaled, and nothing else.
+
+Walks back from a tensor of a recording through operators that pass a factor on: data movement, sums of scaled terms,
+products, matrix products, affine norms. Where the walk ends in parameters on all ways, scaling them scales the tensor;
+then it is checked that no call outside the walk reads any of the entries that would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from secateur.graph.record import Call, Recording, Ref
+
+#: Operators that pass a positive factor of their only tensor on.
+_PASS = frozenset(
+    {
+        "aten::neg", "aten::clone", "aten::_to_copy", "aten::detach", "aten::alias", "aten::native_dropout",
+        "aten::relu", "aten::abs", "aten::leaky_relu", "aten::lift_fresh",
+    }
+)  # fmt: skip
+#: Operators that put entries elsewhere and change none.
+_MOVE = frozenset(
+    {
+        "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
+        "aten::expand", "aten::repeat", "aten::squeeze", "aten::unsqueeze", "aten::select", "aten::slice",
+        "aten::split", "aten::split_with_sizes", "aten::chunk", "aten::unbind", "aten::cat", "aten::stack",
+        "aten::flip", "aten::roll", "aten::movedim", "aten::unsafe_split", "aten::unsafe_split_with_sizes",
+    }
+)  # fmt: skip
+#: Matrix products: the operands and the bias.
+_PRODUCTS = {
+    "aten::mm": ("self", "mat2", ""),
+    "aten::bmm": ("self", "mat2", ""),
+    "aten::addmm": ("mat1", "mat2", "self"),
+    "aten::baddbmm": ("batch1", "batch2", "self"),
+}
+_NORMS = ("aten::native_layer_norm", "aten::native_batch_norm", "aten::_native_batch_norm_legit_no_training")
+
+
+#: Goes on behind a call: its number, the entries of its result to scale, and the result.
+_Step = Callable[[Call, int, Tensor, Ref], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaled:
+    """Entries of a parameter to scale: `entries`, long, along `dim`."""
+
+    tensor: str
+    dim: int
+    entries: Tensor
+
+
+@dataclass(slots=True)
+class _Search:
+    recording: Recording
+    makers: dict[int, list[int]]
+    calls: set[int] = field(default_factory=set)
+    changed: list[tuple[Ref, Tensor]] = field(default_factory=list)
+    ends: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    def scale(self, ref: Ref, before: int, wanted: Tensor) -> bool:
+        """Scale the entries `wanted`, boolean in the tensor's shape, of a tensor as it stood before a call."""
+        if not bool(wanted.any()):
+            return True
+        self.changed.append((ref, wanted))
+        earlier = [n for n in self.makers.get(ref.key, []) if n < before]
+        if not earlier:
+            if ref.key in self.recording.names:
+                self.ends.append((self.recording.names[ref.key], wanted))
+            return ref.key in self.recording.names
+        number = earlier[-1]
+        self.calls.add(number)
+        step = self.step(self.recording.calls[number])
+        return step is not None and step(self.recording.calls[number], number, wanted, ref)
+
+    def step(self, call: Call) -> _Step | None:
+        """How to go on behind a call; None where a factor does not pass it."""
+        if call.name in ("aten::mul", "aten::div"):
+            return self.through if len(call.refs()) == 1 else self.multiplied
+        if call.name in ("aten::add", "aten::sub"):
+            return self.summed if len(call.refs()) == 2 else None
+        ways: list[tuple[Container[str], _Step]] = [
+            (_PASS, self.through),
+            (_MOVE, self.moved),
+            (_PRODUCTS, self.product),
+            (_NORMS, self.normed),
+            (("aten::convolution",), self.convolved),
+        ]
+        return next((step for names, step in ways if call.name in names), None)
+
+    def attempt(self, tries: Iterable[Callable[[], bool]]) -> bool:
+        """The first of several ways that works; a failing one leaves no trace."""
+        for attempt in tries:
+            kept = set(self.calls), list(self.changed), list(self.ends)
+            if attempt():
+                return True
+            self.calls, self.changed, self.ends = kept
+        return False
+
+    def spread(self, ref: Ref, number: int, wanted: Tensor) -> bool:
+        """An operand that is broadcast to the shape of the result."""
+        lead = wanted.ndim - len(ref.shape)
+        dims = [*range(lead), *(lead + d for d, s in enumerate(ref.shape) if s == 1 and wanted.shape[lead + d] > 1)]
+        own = (wanted.sum(dims, keepdim=True) > 0).reshape(ref.shape) if dims else wanted
+        return bool((own.expand_as(wanted) == wanted).all()) and self.scale(ref, number, own)
+
+    def through(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        return self.scale(call.refs()[0], number, wanted)
+
+    def summed(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        return all(self.spread(ref, number, wanted) for ref in call.refs())
+
+    def multiplied(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        refs = call.refs()[:1] if call.name == "aten::div" else call.refs()
+        refs = sorted(refs, key=lambda r: r.key not in self.recording.names)
+        return self.attempt([lambda r=r: self.spread(r, number, wanted) for r in refs])  # type: ignore[misc]
+
+    def moved(self, call: Call, number: int, wanted: Tensor, ref: Ref) -> bool:
+        sources, out = _moved(call, ref)
+        hit = torch.zeros(sum(_size(s) for s in sources), dtype=torch.bool)
+        hit[out[wanted]] = True
+        if not torch.equal(hit[out], wanted):
+            return False
+        pieces = hit.split([_size(s) for s in sources])
+        return all(self.scale(s, number, piece.view(s.shape)) for s, piece in zip(sources, pieces, strict=True))
+
+    def product(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        left, right, bias = (call.bound.get(n) for n in _PRODUCTS[call.name])
+        assert isinstance(left, Ref) and isinstance(right, Ref)
+        columns, rows = wanted.any(-2, keepdim=True), wanted.any(-1, keepdim=True)
+
+        def by_columns() -> bool:
+            whole = torch.equal(columns.expand_as(wanted), wanted)
+            return whole and self.scale(right, number, columns.expand(right.shape))
+
+        def by_rows() -> bool:
+            return torch.equal(rows.expand_as(wanted), wanted) and self.scale(left, number, rows.expand(left.shape))
+
+        if not self.attempt([by_columns, by_rows]):
+            return False
+        return not isinstance(bias, Ref) or self.spread(bias, number, wanted)
+
+    def normed(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        w, b = call.bound.get("weight"), call.bound.get("bias")
+        if not isinstance(w, Ref):
+            return False
+        aligned = wanted if "layer" in call.name else wanted.movedim(1, -1)
+        return all(self.spread(ref, number, aligned) for ref in (w, b) if isinstance(ref, Ref))
+
+    def convolved(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        w, b = call.bound["weight"], call.bound.get("bias")
+        channels = wanted.movedim(1, -1)
+        one = channels.reshape(-1, channels.shape[-1]).any(0)
+        if call.bound.get("transposed") or not torch.equal(one.expand_as(channels), channels):
+            return False
+        filters = one.view(-1, *[1] * (len(w.shape) - 1)).expand(w.shape)
+        return self.scale(w, number, filters) and (not isinstance(b, Ref) or self.scale(b, number, one))
+
+    def private(self, last: int) -> bool:
+        """Whether no call but those of the walk, and the one it began at, reads an entry that changes."""
+        outputs = {ref.key for ref in self.recording.outputs}
+        if any(ref.key in outputs for ref, _ in self.changed):
+            return False
+        readers: dict[int, list[int]] = {}
+        for number, call in enumerate(self.recording.calls):
+            for key in {ref.key for ref in call.refs()}:
+                readers.setdefault(key, []).append(number)
+        return not any(
+            self._reads(number, ref, entries)
+            for ref, entries in self.changed
+            for number in readers.get(ref.key, [])
+            if number not in self.calls and number != last
+        )
+
+    def _reads(self, number: int, ref: Ref, entries: Tensor) -> bool:
+        call = self.recording.calls[number]
+        if call.name not in _MOVE:
+            return True
+        for out in (x for x in call.outputs if isinstance(x, Ref)):
+            sources, ids = _moved(call, out)
+            hit = torch.cat(
+                [(entries if s.key == ref.key else torch.zeros(s.shape)).reshape(-1).bool() for s in sources]
+            )
+            if bool(hit[ids].any()):
+                return True
+        return False
+
+
+def _size(ref: Ref) -> int:
+    return int(torch.Size(ref.shape).numel())
+
+
+def _moved(call: Call, ref: Ref) -> tuple[list[Ref], Tensor]:
+    """The tensors that a movement reads, and for every entry of output `ref` the number of the entry it comes from."""
+    sources = call.refs()
+    numbered = iter(torch.arange(sum(_size(s) for s in sources)).split([_size(s) for s in sources]))
+    bound: dict[str, Any] = tree_map(lambda x: next(numbered).view(x.shape) if isinstance(x, Ref) else x, call.bound)
+    if call.name in ("aten::view", "aten::_unsafe_view", "aten::reshape"):
+        return sources, bound["self"].reshape(ref.shape)
+    made = [x for x in tree_leaves(call.func(**bound)) if isinstance(x, Tensor)]
+    place = [x.key for x in call.outputs if isinstance(x, Ref)].index(ref.key)
+    return sources, made[place]
+
+
+def scalable(recording: Recording, ref: Ref, at: int) -> list[Scaled] | None:
+    """Parameters to scale so that `ref`, as call `at` reads it, is scaled, and nothing that anyone else reads."""
+    makers: dict[int, list[int]] = {}
+    for number, call in enumerate(recording.calls):
+        for out in call.outputs:
+            if isinstance(out, Ref):
+                makers.setdefault(out.key, []).append(number)
+    search = _Search(recording, makers)
+    if not search.scale(ref, at, torch.ones(ref.shape, dtype=torch.bool)) or not search.private(at):
+        return None
+    found = [_along(name, wanted) for name, wanted in search.ends]
+    return None if any(f is None for f in found) else [f for f in found if f is not None]
+
+
+def _along(name: str, wanted: Tensor) -> Scaled | None:
+    """Entries that are whole slices along one dim."""
+    for dim in range(wanted.ndim):
+        rows = wanted.movedim(dim, 0).reshape(wanted.shape[dim], -1)
+        if torch.equal(rows.any(1), rows.all(1)):
+            return Scaled(name, dim, rows.any(1).nonzero().flatten())
+    return None

@@ -200,6 +200,14 @@ def test_positions_pin(run):
     sound(model, graph, X, seeds=())
 
 
+def test_strides_that_do_not_follow():
+    def run(m, x):
+        return m.b(m.a(x).as_strided((2, 3, m.b.in_features), (18, 6, 1)))
+
+    _, graph = traced(run, X, a=linear(), b=linear(6, 3))
+    assert "puts entries elsewhere after a cut: operator aten.as_strided" in graph.groups["a"].pinned
+
+
 def test_places_read_from_channels():
     """Positions may not depend on what is cut."""
     _, graph = traced(

@@ -93,10 +93,12 @@ def _some(group: Group, count: int) -> Tensor:
 
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
-    """What is earliest in all of the trials, from every trial that fails there."""
-    trials = [trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph)]
-    found = [f for kept in trials if (f := find_fault(scene, solution, graph, kept)) is not None]
-    found += _torn(scene, solution)
+    """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
+    found = _torn(scene, solution)
+    for trials in ((trial_widths(graph), _unequal_widths(graph)), _lone_widths(scene, solution, graph)):
+        found = [f for kept in trials if (f := find_fault(scene, solution, graph, kept)) is not None] + found
+        if found:
+            break
     first = min((f.number for f in found), default=0)
     return [f for f in found if f.number == first]
 
@@ -165,6 +167,8 @@ def _differs(
 ) -> str:
     if _SAME.get(before.name, before.name) != _SAME.get(now.name, now.name):
         return f"calls {now.name} instead of {before.name} after a cut"
+    if before.bound.get("moves") != now.bound.get("moves"):
+        return "puts entries elsewhere after a cut"
     old = [x for x in before.outputs if isinstance(x, Ref)]
     new = [x for x in now.outputs if isinstance(x, Ref)]
     for a, b, by_dim in zip(old, new, walk.labels[number], strict=True):

@@ -36,6 +36,7 @@ class Propagation:
         rescaled: weights that make up for that.
         pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces.
         trial: whether a trial cut will be compared with the recording.
+        sharing: memory to the keys of all tensors that lie in it.
     """
 
     recording: Recording
@@ -53,6 +54,7 @@ class Propagation:
     rescaled: list[Rescaled] = field(default_factory=list)
     pieces: dict[int, list[Tensor]] = field(default_factory=dict)
     trial: bool = True
+    sharing: dict[int, list[int]] = field(default_factory=dict)
 
 
 def propagate(
@@ -103,6 +105,8 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
+    for key, home in recording.storage.items():
+        walk.sharing.setdefault(home, []).append(key)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
@@ -191,8 +195,8 @@ def _write(walk: Propagation, states: dict[int, State], call: Call, ref: Ref, ne
     for before, after in zip(old.labels, new.labels, strict=True):
         walk.atoms.join(before, after, f"is written where entries cannot be cut: operator {call.name} at {call.module}")
     loud = any(v is not None and not silent for v, silent in zip(new.labels, new.silent, strict=True))
-    home = walk.recording.storage[ref.key]
-    for key, state in states.items():
-        if walk.recording.storage.get(key) == home:
+    for key in walk.sharing[walk.recording.storage[ref.key]]:
+        state = states.get(key)
+        if state is not None and (loud or not new.static):
             silent = (False,) * len(state.silent) if loud else state.silent
             states[key] = replace(state, silent=silent, static=state.static and new.static)

@@ -178,7 +178,7 @@ class _Recorder(TorchDispatchMode):
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         if func.name().startswith("aten::as_strided"):
-            bound["moves"] = int(not _same_places(args[0], *args[1:], **kwargs))
+            bound["moves"] = not _same_places(args[0], *args[1:], **kwargs)
         out = run()
         outputs = tuple(self.hide(x) for x in tree_leaves(out))
         where = self.functions.stack[-1].module

@@ -90,7 +90,7 @@ def restride(site: Site) -> list[State]:
     """The recorder looks whether entries come to lie elsewhere; layouts of singleton dims alone do not matter."""
     state = site.state("self")
     assert state is not None
-    if not site.literal("moves", 1):
+    if not site.literal("moves", True):
         return [state]
     site.pin_all(state, "names entries by their place in memory")
     return [State.free(len(shape)) for shape in site.output_shapes]

@@ -37,7 +37,7 @@ class Channel(Granularity):
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """One block per group that may be cut."""
         return [
-            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g)
+            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g, minimum=g.minimum)
             for g in graph.cuttable.values()
         ]
 
@@ -53,16 +53,22 @@ class Channel(Granularity):
         return total
 
     def expand(self, graph: ChannelGraph, block: Block, keep: Tensor) -> Mapping[str, Tensor]:
-        """Every parameter entry of a unit that goes is silenced, producers and consumers alike."""
+        """Every parameter entry of a unit that goes is silenced, producers and consumers alike.
+
+        Not so where only the direction counts: zeros have none, and the length, which is another parameter, is enough.
+        """
+        bare = {(s.tensor, s.dim) for s in graph.groups[block.name].slots_with(Role.DIRECTS)}
         masks: dict[str, Tensor] = {}
         for name, by_dim in graph.dim_keeps({block.name: keep}).items():
             axes = graph.tensors[name]
             if axes.buffer:
                 continue
             mask = torch.ones([a.size(graph.full) for a in axes.axes], dtype=torch.bool)
-            for dim, stays in by_dim.items():
+            masked = {dim: stays for dim, stays in by_dim.items() if (name, dim) not in bare}
+            for dim, stays in masked.items():
                 mask &= stays.view([-1 if d == dim else 1 for d in range(mask.ndim)])
-            masks[name] = mask
+            if masked:
+                masks[name] = mask
         return masks
 
     @classmethod

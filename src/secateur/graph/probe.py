@@ -76,14 +76,14 @@ def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
     kept, met = {}, Counter[int]()
     for name, group in graph.cuttable.items():
         choices = max(group.units - _least(group), 1)
-        kept[name] = _some(group, max(group.units - 1 - met[group.units] % choices, 1))
+        kept[name] = _some(group, max(group.units - 1 - met[group.units] % choices, group.minimum))
         met[group.units] += 1
     return kept
 
 
 def _least(group: Group) -> int:
     """Two if that leaves a choice: with dims of one entry, PyTorch may take other operators to the same end."""
-    return 2 if group.units > 3 else 1
+    return max(2 if group.units > 3 else 1, group.minimum)
 
 
 def _some(group: Group, count: int) -> Tensor:
@@ -93,13 +93,17 @@ def _some(group: Group, count: int) -> Tensor:
 
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
-    """What is earliest in all of the trials, from every trial that fails there."""
-    found: list[Fault] = []
-    for kept in (trial_widths(graph), _unequal_widths(graph)):
-        fault = find_fault(scene, solution, graph, kept, found[0].number if found else None)
-        if fault is not None:
-            found = [*found, fault] if found and found[0].number == fault.number else [fault]
-    return found
+    """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
+    found = _torn(scene, solution)
+    for trials in ((trial_widths(graph), _unequal_widths(graph)), _lone_widths(scene, solution, graph)):
+        for kept in trials:
+            last = min((f.number for f in found), default=None)
+            fault = find_fault(scene, solution, graph, kept, last)
+            found = found if fault is None else [fault, *found]
+        if found:
+            break
+    first = min((f.number for f in found), default=0)
+    return [f for f in found if f.number == first]
 
 
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
@@ -107,6 +111,30 @@ def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int
     trials = (trial_widths(graph), _unequal_widths(graph))
     kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
     return all(find_fault(scene, solution, graph, one, number) is None for one in kept)
+
+
+def _torn(scene: Scene, solution: Solution) -> list[Fault]:
+    """The first call that takes units of one group apart, so that no number can follow the cut."""
+    for number, pieces in scene.walk.pieces.items():
+        if any(solution.axis(v, len(v)) is None for v in pieces):
+            return [Fault(number, scene.calls[number].module, "names entries by position")]
+    return []
+
+
+def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
+    """Cuts of one group at a time at every call that takes a tensor apart at numbers.
+
+    A number made from another width, `h[:, : h.shape[1] // 3]`, may fit by chance while both are cut.
+    """
+    names = list(solution.groups)
+    trials: list[dict[str, Tensor]] = []
+    for pieces in scene.walk.pieces.values():
+        met = [names[n] for v in pieces for n in solution.group_of[v].unique().tolist() if n >= 0]
+        for turn, name in enumerate(dict.fromkeys(n for n in met if n in graph.cuttable)):
+            group = graph.groups[name]
+            trials += [{}] * (turn + 1 - len(trials))
+            trials[turn] = {**trials[turn], name: _some(group, min(group.units - 1, _least(group)))}
+    return trials
 
 
 def find_fault(
@@ -178,6 +206,8 @@ def _differs(
 ) -> str:
     if _SAME.get(before.name, before.name) != _SAME.get(now.name, now.name):
         return f"calls {now.name} instead of {before.name} after a cut"
+    if before.bound.get("moves") != now.bound.get("moves"):
+        return "puts entries elsewhere after a cut"
     old = [x for x in before.outputs if isinstance(x, Ref)]
     new = [x for x in now.outputs if isinstance(x, Ref)]
     for a, b, by_dim in zip(old, new, walk.labels[number], strict=True):

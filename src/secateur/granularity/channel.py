@@ -11,7 +11,7 @@ from torch import Tensor
 
 from secateur.core.contracts import Block, Granularity
 from secateur.core.errors import IncompatibleError
-from secateur.core.groups import ChannelGraph, Group, Role, Slot
+from secateur.core.groups import ChannelGraph, Group, Kind, Role, Slot
 from secateur.granularity.base import granularity
 
 
@@ -29,6 +29,7 @@ class Channel(Granularity):
 
     over: Literal["produces", "all"] = "produces"
     structured: ClassVar[bool] = True
+    kind: ClassVar[Kind | None] = None  # of subclasses: the only groups that are cut
 
     def __post_init__(self) -> None:
         if self.over not in ("produces", "all"):
@@ -39,6 +40,7 @@ class Channel(Granularity):
         return [
             Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g, minimum=g.minimum)
             for g in graph.cuttable.values()
+            if self.kind in (None, g.kind)
         ]
 
     def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:

@@ -49,7 +49,7 @@ def test_a_right_graph_passes_every_plan(subject):
     for make in plans(2).values():
         found = outcome(subject, make)
         assert found["status"] == found["recheck"]["status"] == "equal"
-        assert found["difference"] < 1e-12 and found["recheck"]["difference"] < 1e-12
+        assert found["difference"] < 1e-5 and found["recheck"]["difference"] < 1e-12  # in float32, in float64
         assert 0 < found["macs"] < 0.6 and 0 < found["params"] < 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from secateur.apply.shrinking import shrink
 from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.contracts import Batches, Collector, Known, Loss, Progress, Quality
+from secateur.core.copying import copied
 from secateur.core.errors import BudgetError, MissingEvidenceError
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph
@@ -173,7 +173,7 @@ def _prune(
             for repair in how.repair:
                 repair.repair_(masked, dense, decision, Known(evidence, data))
         _train_(masked, how, data, settings, "fine-tune" if rounds == 1 else f"fine-tune {number}/{rounds}")
-        dense = unmask_(copy.deepcopy(masked))
+        dense = unmask_(copied(masked))
     assert decision is not None
     return masked, decision
 
@@ -188,7 +188,7 @@ def _rehearse(model: nn.Module, how: Recipe, graph: ChannelGraph, budget: Budget
 
 def _sparsified(model: nn.Module, how: Recipe, graph: ChannelGraph, data: Batches | None, settings: Run) -> nn.Module:
     """A copy of the model, trained under the recipe's regulariser if it has one."""
-    dense = copy.deepcopy(model)
+    dense = copied(model)
     if how.regularizer is not None and how.sparsify is not None and data is not None:
         with how.regularizer.attach(dense, graph):
             charge = partial(how.regularizer.penalty, graph=graph)

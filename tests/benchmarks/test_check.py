@@ -46,10 +46,12 @@ def spoilt(graph, role, change):
 
 
 def test_a_right_graph_passes_every_plan(subject):
-    for make in plans(2).values():
+    made = plans(2)
+    assert outcome(subject, made.pop("heads"))["status"] in ("nothing to cut", "raises")  # there is no attention here
+    for make in made.values():
         found = outcome(subject, make)
         assert found["status"] == found["recheck"]["status"] == "equal"
-        assert found["difference"] < 1e-12 and found["recheck"]["difference"] < 1e-12
+        assert found["difference"] < 1e-5 and found["recheck"]["difference"] < 1e-12  # in float32, in float64
         assert 0 < found["macs"] < 0.6 and 0 < found["params"] < 1
 
 

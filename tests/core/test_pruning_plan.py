@@ -86,7 +86,7 @@ def test_modules_by_hand():
 def test_the_graph_that_is_left_is_that_of_the_shrunk_network():
     subject = cases.residual()
     made = PruningPlan({}, Layer(), subject.graph).keep("layers", [0])
-    small = trace(shrink(subject.model, made), subject.batches[0][0][:2])
+    small = trace(shrink(subject.model, made), subject.batches[0][0][:2], depth=True)
     left = made.left
     assert (left.tensors.keys(), left.fingerprint, left.blocks) == (
         small.tensors.keys(), small.fingerprint, small.blocks
@@ -101,7 +101,7 @@ def test_the_graph_that_is_left_is_that_of_the_shrunk_network():
 def test_a_later_plan_of_other_modules_is_refused():
     subject = cases.residual()
     first = PruningPlan({}, Layer(), subject.graph).keep("layers", [0, 2])
-    small = trace(shrink(subject.model, first), subject.batches[0][0][:2])
+    small = trace(shrink(subject.model, first), subject.batches[0][0][:2], depth=True)
     second = PruningPlan({}, Layer(), small).keep("layers", [1])
     assert first.then(second).removed == ("2", "3")
     with pytest.raises(IncompatibleError, match=r"other modules.*\(2, 5\)"):

@@ -13,6 +13,7 @@ aten = torch.ops.aten
 #: Rules that no network on this machine can call, and why.
 NO_CASE = {
     "aten::cudnn_batch_norm": "needs a GPU of NVIDIA's",
+    "aten::cudnn_grid_sampler": "needs a GPU of NVIDIA's",
 }
 
 #: Rules of operators that PyTorch takes apart before anybody sees them; they are there for whoever calls them whole.
@@ -278,8 +279,96 @@ REDUCTIONS = [
     tok("aten::all", lambda m, h: numbers((h > -3).all(1)), groups=WIDE),
 ]
 
+
+def packed(m, h):
+    lengths = torch.tensor([5, 3, 2])[: h.shape[0]]
+    out, _ = m.r(nn.utils.rnn.pack_padded_sequence(h, lengths, batch_first=True))
+    return nn.utils.rnn.pad_packed_sequence(out, batch_first=True)[0]
+
+
+def patches(m, h):
+    return F.fold(F.unfold(h, 2, stride=2) * 2, h.shape[2:], 2, stride=2)
+
+
+def sampled(m, h):
+    grid = torch.linspace(-1, 1, 4, dtype=h.dtype)
+    at = torch.stack(torch.meshgrid(*[grid] * (h.ndim - 2), indexing="ij"), -1)
+    return F.grid_sample(h, at.expand(h.shape[0], *at.shape), align_corners=False)
+
+
+def unpooled(pool, unpool):
+    def run(m, h):
+        out, at = pool(h, 2, return_indices=True)
+        return unpool(out, at, 2)
+
+    return run
+
+
+def into(m, h):
+    return h.index_put((torch.arange(h.shape[0]),), h.relu(), accumulate=True)
+
+
+def normed():
+    return nn.utils.weight_norm(nn.Linear(6, 5))
+
+
+RECURRENT = [
+    tok(
+        "aten::lstm",
+        lambda m, h: m.r(h)[0],
+        5,
+        r=lambda: nn.LSTM(6, 5, batch_first=True),
+        groups={"a": 6, "r.weight_hh_l0": 5},
+    ),
+    tok(
+        "aten::gru",
+        lambda m, h: m.r(h)[0],
+        5,
+        r=lambda: nn.GRU(6, 5, batch_first=True),
+        groups={"a": 6, "r.weight_hh_l0": 5},
+    ),
+    tok("aten::rnn_tanh", lambda m, h: m.r(h)[0], 5, r=lambda: nn.RNN(6, 5, batch_first=True)),
+    tok("aten::rnn_relu", lambda m, h: m.r(h)[0], 5, r=lambda: nn.RNN(6, 5, nonlinearity="relu", batch_first=True)),
+    vec("aten::lstm_cell", lambda m, h: m.r(h)[0], 5, r=lambda: nn.LSTMCell(6, 5), groups={"a": 6, "r.weight_hh": 5}),
+    vec("aten::gru_cell", lambda m, h: m.r(h), 5, r=lambda: nn.GRUCell(6, 5), groups={"a": 6, "r.weight_hh": 5}),
+    vec("aten::rnn_tanh_cell", lambda m, h: m.r(h), 5, r=lambda: nn.RNNCell(6, 5)),
+    vec("aten::rnn_relu_cell", lambda m, h: m.r(h), 5, r=lambda: nn.RNNCell(6, 5, nonlinearity="relu")),
+    tok("aten::_pack_padded_sequence", packed, 5, r=lambda: nn.GRU(6, 5, batch_first=True)),
+    tok("aten::_pad_packed_sequence", packed, 5, r=lambda: nn.GRU(6, 5, batch_first=True)),
+]
+
+
+FURTHER = [
+    vec("aten::zeros", lambda m, h: h + torch.zeros(h.shape, dtype=h.dtype), groups=WIDE),
+    vec("aten::ones", lambda m, h: h + torch.ones(h.shape[1], dtype=h.dtype), groups=WIDE),
+    vec("aten::full", lambda m, h: h + torch.full(h.shape, 2.0, dtype=h.dtype), groups=WIDE),
+    vec("aten::empty", lambda m, h: h + torch.empty(h.shape, dtype=h.dtype).fill_(2.0), groups=WIDE),
+    vec("aten::empty_strided", lambda m, h: h + torch.empty_strided(h.shape, h.stride(), dtype=h.dtype).fill_(2.0)),
+    vec("aten::addmv", lambda m, h: torch.addmv(m.v, m.w, h.mean(0)).expand(2, -1), 5, v=weight(5), w=weight(5, 6)),
+    vec("aten::mv", lambda m, h: torch.mv(m.w, h.mean(0)).expand(2, -1), 5, w=weight(5, 6)),
+    vec("aten::dot", lambda m, h: h * torch.dot(h.mean(0), m.v), v=weight(6), groups=WIDE),
+    vec("aten::vdot", lambda m, h: h * torch.vdot(h.mean(0), m.v), v=weight(6), groups=WIDE),
+    vec("aten::_trilinear", lambda m, h: m.t(h, h.tanh()), 5, t=lambda: nn.Bilinear(6, 6, 5), groups={"a": 6, "t": 5}),
+    vec("aten::_weight_norm", lambda m, h: torch._weight_norm(m.v, m.g, 0) @ h.t() @ h, v=weight(5, 6), g=weight(5, 1)),
+    img("aten::im2col", patches, groups=WIDE),
+    img("aten::col2im", patches, groups=WIDE),
+    img("aten::grid_sampler_2d", sampled, groups=WIDE),
+    vol("aten::grid_sampler_3d", sampled),
+    img("aten::max_unpool2d", unpooled(F.max_pool2d, F.max_unpool2d), groups=WIDE),
+    vol("aten::max_unpool3d", unpooled(F.max_pool3d, F.max_unpool3d)),
+    img("aten::native_channel_shuffle", lambda m, h: torch.native_channel_shuffle(h, 2), groups={"a": 3}),
+    vol("aten::reflection_pad3d", lambda m, h: F.pad(h, (1, 0, 1, 0, 0, 1), "reflect")),
+    vol("aten::replication_pad3d", lambda m, h: F.pad(h, (1, 0, 1, 0, 0, 1), "replicate")),
+    img("aten::rot90", lambda m, h: h.rot90(1, (2, 3)), groups=WIDE),
+    img("aten::tril", lambda m, h: h.tril(), groups=WIDE),
+    img("aten::triu", lambda m, h: h.triu(1), groups=WIDE),
+    tok("aten::index_put", into, groups=WIDE),
+    vec("aten::as_strided", lambda m, h: h.as_strided(h.shape, h.stride()), groups=WIDE),
+]
+
 CASES = [
     *POINTWISE, *PRODUCTS, *CONVOLUTIONS, *CREATION, *TABLES, *JOINING, *MOVEMENT, *NORMS, *POOLING, *REDUCTIONS,
+    *RECURRENT, *FURTHER,
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs, strengthen_, verify
 from secateur.bench.zoo.vit import ViT
-from secateur.core.errors import TraceError, VerificationError
+from secateur.core.errors import IncompatibleError, TraceError, VerificationError
 from secateur.core.example import Example
 from secateur.graph.trace import trace
 from secateur.testing.models import TINY
@@ -203,6 +203,7 @@ class TestNumbersFromWidths:
             lambda h: h.relu() * h.shape[1] ** -0.25,
             lambda h: (h + torch.cat(h.chunk(2, 1)[::-1], 1)) / h.shape[1] ** 0.5,  # on two ways from one weight
             lambda h: h / torch.sqrt(torch.tensor(h.shape[1], dtype=h.dtype) * 3),
+            lambda h: torch.cat([h, torch.zeros_like(h)], 0) / h.shape[1] ** 0.5,  # zeros stay zero
         ],
     )
     def test_weights_make_up_for_it(self, scale):
@@ -342,12 +343,45 @@ class TestSizes:
         with pytest.raises(VerificationError, match="differ"):
             shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
 
-    def test_squeezing_everything(self):
+    @pytest.mark.parametrize(
+        "squeeze", [lambda h: h.squeeze(), lambda h: h.squeeze(1).flatten(1), lambda h: h.squeeze((1, 2, 3))]
+    )
+    def test_squeezing(self, squeeze):
+        """A dim of one entry would vanish, so two channels stay."""
         model, graph = traced(
-            lambda m, x: m.b(m.a(x).mean((2, 3), keepdim=True).squeeze()), floats(2, 3, 4, 4), a=conv(), b=linear(6, 3)
+            lambda m, x: m.b(squeeze(m.a(x).mean((2, 3), keepdim=True))), floats(2, 3, 4, 4), a=conv(), b=linear(6, 3)
         )
-        with pytest.raises(VerificationError, match="does not run"):
-            shrink(model, random_plan(graph).keep("a", [0]))
+        assert graph.cuttable["a"].minimum == 2
+        with pytest.raises(IncompatibleError, match="must keep 2 or more"):
+            random_plan(graph).keep("a", [0])
+        sound(model, graph, (floats(2, 3, 4, 4),), seeds=range(8))
+
+    def test_squeezing_two_groups_side_by_side(self):
+        """The larger group answers for the dim; entries that are nobody's count, too."""
+        model, graph = traced(
+            lambda m, x: m.b(torch.cat([m.a(x), m.c(x)], 1).mean((2, 3), keepdim=True).squeeze()),
+            floats(2, 3, 4, 4),
+            a=conv(),
+            c=conv(3, 2),
+            b=linear(8, 3),
+        )
+        assert {n: g.minimum for n, g in graph.cuttable.items()} == {"a": 2, "c": 1}
+        model, graph = traced(
+            lambda m, x: m.b(F.pad(m.a(x).mean((2, 3), keepdim=True), (0, 0, 0, 0, 1, 1)).squeeze()),
+            floats(2, 3, 4, 4),
+            a=conv(),
+            b=linear(8, 3),
+        )
+        assert graph.cuttable["a"].minimum == 1
+        sound(model, graph, (floats(2, 3, 4, 4),), seeds=range(8))
+
+    def test_a_group_of_one_unit_may_not_be_cut(self):
+        """Two outputs in two groups of a convolution would have to go together."""
+        model, graph = traced(
+            lambda m, x: m.b(m.g(m.a(x))), floats(2, 3, 4, 4), a=conv(), g=conv(6, 2, groups=2), b=conv(2, 3)
+        )
+        assert "one unit only" in graph.groups["g"].pinned and set(graph.cuttable) == {"a"}
+        sound(model, graph, (floats(2, 3, 4, 4),))
 
 
 class TestModules:
@@ -387,36 +421,6 @@ class TestModules:
 
         _, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
         assert "output of the model" in graph.groups["a"].pinned
-
-    def test_parametrised_modules_are_left_alone(self):
-        """Masking would edit the class that the model shares with its copies."""
-
-        class Exp(nn.Module):
-            def forward(self, w):
-                return w.exp()
-
-        layer = nn.Linear(6, 5)
-        nn.utils.parametrize.register_parametrization(layer, "weight", Exp())
-        model, graph = traced(
-            lambda m, x: m.c(m.b(m.l(m.a(x).relu()))), floats(2, 4), a=linear(), l=layer, b=linear(5, 7), c=linear(7, 3)
-        )
-        assert "parametrised" in graph.groups["a"].pinned and set(graph.cuttable) == {"b"}
-        sound(model, graph, (floats(2, 4),))
-        with untouched(model):
-            mask(model, random_plan(graph))
-
-    @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-    def test_recurrent_layers_are_left_alone(self, kind):
-        """They read their weights from a list that a mask does not reach, so training would wake dead units."""
-        model, graph = traced(
-            lambda m, x: m.b(m.l(m.a(x).sigmoid())[0]),
-            floats(2, 3, 4),
-            a=linear(),
-            l=kind(6, 5, batch_first=True),
-            b=linear(5, 3),
-        )
-        assert "flat list" in graph.groups["a"].pinned
-        sound(model, graph, (floats(2, 3, 4),), seeds=())
 
     def test_two_words_for_one_activation(self):
         """Dead units are loud after a sigmoid: the sum over activations must not be cut."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from secateur.apply.flat_weights import follow_masks_, restore_flat_weights_
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
 from secateur.core.copying import copied
@@ -90,8 +91,21 @@ def mask_(
             if (id(module), leaf) in done:
                 continue
             done.add((id(module), leaf))
-            parametrize.register_parametrization(module, leaf, Masked(laid_out, _siblings(module)))
+            masked = Masked(laid_out, _siblings(module))
+            _own_class_(module)
+            parametrize.register_parametrization(module, leaf, masked)
+            follow_masks_(module)
     return model
+
+
+def _own_class_(module: nn.Module) -> None:
+    """Give a module that the user has parametrised a class of its own, before its first mask is put into the class.
+
+    Torch makes a class when it parametrises a module, but a deep copy shares it with its original.
+    """
+    if parametrize.is_parametrized(module) and not _chains(module):
+        kind = type(module)
+        module.__class__ = type(f"Masked{kind.__name__}", (kind,), {})
 
 
 def silence_(
@@ -118,10 +132,10 @@ def silence_(
 
 def _siblings(module: nn.Module) -> tuple[str, ...]:
     """Names of the module's own parameters in their first order, whether some are masked already or not."""
-    masked = (
-        next((m for m in module.modules() if isinstance(m, Masked) and m.siblings), None) if _chains(module) else None
-    )
-    return masked.siblings if masked is not None else tuple(name for name, _ in module.named_parameters(recurse=False))
+    for chain in _chains(module).values():
+        siblings: tuple[str, ...] = chain[0].siblings
+        return siblings
+    return tuple(name for name, _ in module.named_parameters(recurse=False))
 
 
 def is_masked(model: nn.Module) -> bool:
@@ -152,7 +166,10 @@ def unmask_(model: nn.Module) -> nn.Module:
 
 
 def _chains(module: nn.Module) -> dict[str, Any]:
-    """The masked parameters of one module: leaf name to its chain of parametrisations, which is a single mask."""
+    """The masked parameters of one module: leaf name to its chain of parametrisations, which is a single mask.
+
+    Parametrisations of the user's are no masks: what they compute from is masked, inside of them.
+    """
     found = getattr(module, "parametrizations", None)
     if not isinstance(found, nn.ModuleDict):
         return {}
@@ -169,12 +186,15 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
     with torch.no_grad():
         for leaf, chain in chains.items():
             originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))
-    del module.parametrizations
+            del module.parametrizations[leaf]  # type: ignore[operator, union-attr]
+    if not parametrize.is_parametrized(module):
+        del module.parametrizations
     module.__class__ = type(module).__bases__[0]
     own = {**dict(module.named_parameters(recurse=False)), **originals}
     for leaf in order:
         module._parameters.pop(leaf, None)  # noqa: SLF001  a class property cannot be restored through setattr
         module.register_parameter(leaf, own[leaf])
+    restore_flat_weights_(module)
 
 
 def _both(new: Mapping[_Key, Tensor], old: Mapping[_Key, Tensor]) -> dict[_Key, Tensor]:

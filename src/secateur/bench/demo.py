@@ -5,7 +5,6 @@ Every number that it shows is measured while it runs.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from secateur.bench.tasks.mnist import Batches, mnist
 from secateur.bench.zoo.lenet import lenet5
 from secateur.core.budget import Budget
 from secateur.core.contracts import Progress, Quality
+from secateur.core.copying import copied
 from secateur.core.errors import VerificationError
 from secateur.core.paper import Paper
 from secateur.core.recipe import FineTune, Recipe
@@ -142,7 +142,7 @@ def _from_scratch(small: nn.Module, data: Batches, seed: int, progress: Progress
 
 def _fresh(small: nn.Module) -> nn.Module:
     """A copy with newly initialised layers."""
-    fresh = copy.deepcopy(small)
+    fresh = copied(small)
     for module in fresh.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.reset_parameters()

@@ -25,6 +25,7 @@ class Role(StrEnum):
     SHIFTS = "shifts"  # is added to each unit: a bias, beta of a batch norm
     CONSUMES = "consumes"  # the dim over which a weight sums units: input channels of the next layer
     TRACKS = "tracks"  # a buffer that follows the units: running statistics
+    DIRECTS = "directs"  # a parameter of which only the direction counts, its length is divided out: cut, never masked
 
 
 class Kind(StrEnum):

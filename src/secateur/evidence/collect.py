@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
@@ -13,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from secateur.core.contracts import Batches, Collector, Loss, Progress, Step
+from secateur.core.copying import copied
 from secateur.core.errors import MissingEvidenceError, SecateurError
 from secateur.core.evidence import Evidence
 from secateur.core.example import Example
@@ -59,7 +59,7 @@ def collect(
             "Pass data=, an iterable of (inputs, target) batches, or choose a data-free criterion such as magnitude."
         )
     gradients = any(need.wants_gradients for need in collectors)
-    private = copy.deepcopy(model).eval()
+    private = copied(model).eval()
     for parameter in private.parameters():
         parameter.requires_grad_(gradients and parameter.is_floating_point())
     samples = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import warnings
 from importlib import import_module
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from secateur.apply.verify import outputs
+from secateur.core.copying import copied
 from secateur.core.errors import UnsupportedError
 from secateur.core.example import Example
 from secateur.graph.record import plain_operators
@@ -34,7 +34,7 @@ def to_onnx(model: nn.Module, example: Example, *, opset: int = 17) -> bytes:
         UnsupportedError: onnx or onnxruntime is not installed, or the network has an operator that ONNX lacks.
     """
     required("onnx")
-    private = copy.deepcopy(model).cpu().eval()
+    private = copied(model).cpu().eval()
     example = example.map(lambda x: x.cpu())
     number = len(outputs(private, example))
     inputs = example.tensors()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from secateur.apply.masking import is_masked
 from secateur.apply.shrinking import shrink_
+from secateur.core.copying import copied
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.groups import fingerprint, fingerprint_of
 from secateur.core.plan import PruningPlan
@@ -70,7 +70,7 @@ def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     """
     tensors, aliases, plan = _read(path)
     try:
-        fresh = shrink_(copy.deepcopy(model), plan) if plan.is_structured else _checked(copy.deepcopy(model), plan)
+        fresh = shrink_(copied(model), plan) if plan.is_structured else _checked(copied(model), plan)
     except IncompatibleError:
         raise
     except (IndexError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from secateur.core.contracts import Block, Granularity
 from secateur.core.errors import IncompatibleError
-from secateur.core.groups import ChannelGraph, Group, Role, Slot
+from secateur.core.groups import ChannelGraph, Group, Kind, Role, Slot
 from secateur.granularity.base import granularity
 
 
@@ -29,6 +29,7 @@ class Channel(Granularity):
 
     over: Literal["produces", "all"] = "produces"
     structured: ClassVar[bool] = True
+    kind: ClassVar[Kind | None] = None  # of subclasses: the only groups that are cut
 
     def __post_init__(self) -> None:
         if self.over not in ("produces", "all"):
@@ -37,8 +38,9 @@ class Channel(Granularity):
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """One block per group that may be cut."""
         return [
-            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g)
+            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g, minimum=g.minimum)
             for g in graph.cuttable.values()
+            if self.kind in (None, g.kind)
         ]
 
     def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:
@@ -53,16 +55,22 @@ class Channel(Granularity):
         return total
 
     def expand(self, graph: ChannelGraph, block: Block, keep: Tensor) -> Mapping[str, Tensor]:
-        """Every parameter entry of a unit that goes is silenced, producers and consumers alike."""
+        """Every parameter entry of a unit that goes is silenced, producers and consumers alike.
+
+        Not so where only the direction counts: zeros have none, and the length, which is another parameter, is enough.
+        """
+        bare = {(s.tensor, s.dim) for s in graph.groups[block.name].slots_with(Role.DIRECTS)}
         masks: dict[str, Tensor] = {}
         for name, by_dim in graph.dim_keeps({block.name: keep}).items():
             axes = graph.tensors[name]
             if axes.buffer:
                 continue
             mask = torch.ones([a.size(graph.full) for a in axes.axes], dtype=torch.bool)
-            for dim, stays in by_dim.items():
+            masked = {dim: stays for dim, stays in by_dim.items() if (name, dim) not in bare}
+            for dim, stays in masked.items():
                 mask &= stays.view([-1 if d == dim else 1 for d in range(mask.ndim)])
-            masks[name] = mask
+            if masked:
+                masks[name] = mask
         return masks
 
     @classmethod

@@ -21,7 +21,6 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, is_in
 from secateur.core.rng import generator
 from secateur.graph.cut import remove_
-from secateur.graph.propagate import opaque
 from secateur.graph.record import plain_operators, tensors_in
 
 #: Entries that a block must have been seen to give back: a few could all be positive by chance, as behind a ReLU.
@@ -70,11 +69,10 @@ def _is_covered(name: str, others: Iterable[str], own: Mapping[str, frozenset[st
 
 
 def _eligible(model: nn.Module, working: frozenset[str]) -> dict[str, frozenset[str]]:
-    """Modules with parameters, and the names of those; all are their own and within reach of a mask.
+    """Modules with parameters, and the names of those; all are their own.
 
     Single layers of torch are left out: they have no shortcut, and networks have many.
     """
-    unreachable = {name for name, _ in opaque(model)}
     shared = _shared(model, working)
     paths: dict[int, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -83,7 +81,7 @@ def _eligible(model: nn.Module, working: frozenset[str]) -> dict[str, frozenset[
     for name, module in model.named_modules():
         own = frozenset(f"{name}.{leaf}" for leaf, _ in module.named_parameters())
         outside = any(len({is_in(n, paths[id(module)]) for n in names}) > 1 for names in shared)
-        if name and own and not outside and not unreachable & own and not _is_layer(module):
+        if name and own and not outside and not _is_layer(module):
             found[name] = own
     return found
 

@@ -3,6 +3,9 @@
 Every entry of every dim of every parameter and buffer is an *atom*, a number from 1 on. A label vector along a dim of
 any tensor says which atom each entry lives and dies with; 0 says that the entry may not be cut. Operators join atoms
 that must be cut together, or pin them. Components of joined atoms are the units that may be removed.
+
+A tensor that the forward pass makes out of nothing and fills with one number (`torch.zeros(batch, width)`) gets atoms
+too, *phantoms*: nothing is stored under them, but its length has to follow whatever it meets.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from torch import Tensor
 from secateur.core.groups import Kind, Role
 
 #: Who wins where one dim plays several parts (a tied embedding both produces and consumes).
-_PRECEDENCE = (Role.TRACKS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
+_PRECEDENCE = (Role.TRACKS, Role.DIRECTS, Role.SHIFTS, Role.SCALES, Role.PRODUCES, Role.CONSUMES)
 #: Marks that tell more come later.
 _TELLING = (Kind.CHANNELS, Kind.NEURONS, Kind.STREAM, Kind.HEAD_DIM, Kind.HEADS)
 
@@ -87,24 +90,28 @@ class Atoms:
 
     Attributes:
         count: how many atoms there are, the zero included.
+        stored: atoms from this number on are phantoms, the others belong to parameters and buffers.
         edges: joined atoms.
         pins: atoms that may not be cut, and why.
         roles: atoms of parameters, and the part they play.
         live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
+        minima: label vectors of dims, the least length that each must keep, and why.
+        bare: parameters that an operator needs unmasked along some dim: the operator, and the labels along it.
         kinds: atoms of which it is known what their units are.
-        least: atoms of a dim of which more than one entry must stay, and how many.
         heads: whether whole heads are cut where a dim is viewed as heads x positions, not positions in all heads.
     """
 
     count: int = 1
+    stored: int = 2**62
     edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     pins: list[tuple[Tensor, str]] = field(default_factory=list)
     roles: list[tuple[Tensor, Role]] = field(default_factory=list)
     live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
+    minima: list[tuple[Tensor, int, str]] = field(default_factory=list)
+    bare: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     kinds: list[tuple[Tensor, Kind]] = field(default_factory=list)
-    least: list[tuple[Tensor, int]] = field(default_factory=list)
     heads: bool = False
 
     def new(self, size: int) -> Tensor:
@@ -122,7 +129,8 @@ class Atoms:
         self.pin(b[(b > 0) & ~both], why)
         if a is not b:
             self.edges.append((a[both], b[both]))
-        return torch.where(both, a, torch.zeros_like(a))
+        # A phantom plays no role, so the label of a stored entry is the one to carry on with.
+        return torch.where(both, torch.where(a < self.stored, a, b), torch.zeros_like(a))
 
     def pin(self, a: Tensor | None, why: str) -> None:
         """Say that entries labelled `a` may not be cut. An empty reason marks dims that nobody would cut anyway."""
@@ -177,12 +185,13 @@ def strongest(part: int) -> Role:
     return _PRECEDENCE[max(part, 0)]
 
 
-def separate(atoms: Atoms, moved: Tensor, carrier: int | None = None) -> tuple[int, Tensor] | None:
+def separate(atoms: Atoms, moved: Tensor, where: str, carrier: int | None = None) -> tuple[int, Tensor] | None:
     """Read one label vector off a label tensor that an operator has moved around.
 
     Args:
         atoms: where joins are written to.
         moved: labels of one input dim, after the operator, in the shape of the output.
+        where: the operator and its place, for reasons.
         carrier: the output dim that is to carry them, if it is known.
 
     Returns:
@@ -201,7 +210,7 @@ def separate(atoms: Atoms, moved: Tensor, carrier: int | None = None) -> tuple[i
         else:
             moved = first
     if not dims:
-        atoms.pin(moved[moved > 0], "a single unit was picked out by its position")
+        atoms.pin(moved[moved > 0], f"a single unit was picked out by its position: {where}")
         return None
     if len(dims) == 1:
         return dims[0], moved.reshape(-1)
@@ -209,7 +218,7 @@ def separate(atoms: Atoms, moved: Tensor, carrier: int | None = None) -> tuple[i
     dim = carrier if carrier is not None and carrier in dims else dim
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
     fixed = (rows == 0).any(0)
-    atoms.pin(rows[:, fixed][rows[:, fixed] > 0], "shares a position with an entry that may not be cut")
+    atoms.pin(rows[:, fixed][rows[:, fixed] > 0], f"shares a position with an entry that may not be cut: {where}")
     atoms.edges.append((rows[1:, ~fixed].reshape(-1), rows[:1, ~fixed].expand_as(rows[1:, ~fixed]).reshape(-1)))
     return dim, torch.where(fixed, torch.zeros_like(rows[0]), rows[0])
 

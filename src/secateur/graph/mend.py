@@ -59,10 +59,21 @@ def mend(
     candidates = sorted(_candidates(scene, solution, fault.module, fault.number), key=lambda a: a.name not in proven)
     around = (fault.module, fault.module.rpartition(".")[0])
     dropped = [replace(one, labels=one.labels[:0]) for one in mended if one.module in around and len(one.labels)]
-    for found in (*_choices(candidates), *((one,) for one in dropped)):
+    for found in (*_listed(scene, solution, fault), *_choices(candidates), *((one,) for one in dropped)):
         if gets_past(scene, solution, with_mended(graph, solution, [*mended, *found]), fault.number):
             return [*found, *_echoes(scene, solution, fault, found)]
     return None
+
+
+def _listed(scene: Scene, solution: Solution, fault: Fault) -> Iterator[tuple[Mended, ...]]:
+    """Lists that hold the sizes of all pieces, in order, into which the call at fault takes a tensor apart."""
+    pieces = scene.walk.pieces.get(fault.number, [])
+    axes = [solution.axis(v, len(v)) for v in pieces]
+    for name in dict.fromkeys((fault.module, fault.module.rpartition(".")[0])) if pieces else ():
+        for attribute, value in vars(scene.model.get_submodule(name)).items():
+            if isinstance(value, tuple | list) and list(value) == [len(v) for v in pieces]:
+                pairs = zip(pieces, axes, strict=True)
+                yield tuple(Mended(name, attribute, n, v) for n, (v, axis) in enumerate(pairs) if axis and axis.terms)
 
 
 def _choices(candidates: list[Mended]) -> Iterator[tuple[Mended, ...]]:
@@ -112,6 +123,7 @@ def _changing(scene: Scene, solution: Solution, module: str, number: int) -> dic
             for s, v in zip(ref.shape, by, strict=True)
         ]
         dims += [(len(p.before), p.before) for p in scene.walk.positions.get(at, ())]
+        dims += [(len(v), v) for v in scene.walk.pieces.get(at, ())]
         for size, labels in dims:
             axis = None if labels is None else solution.axis(labels, size)
             if labels is not None and axis is not None and axis.terms and (size, axis) not in seen:

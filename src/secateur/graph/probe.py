@@ -71,30 +71,36 @@ def trial_widths(graph: ChannelGraph) -> dict[str, Tensor]:
     return kept
 
 
-def _unequal_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
-    """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance.
+def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
+    """A cut that leaves groups of equal size unequally wide, so that no size can fit two of them by chance."""
+    kept, met = {}, Counter[int]()
+    for name, group in graph.cuttable.items():
+        choices = max(group.units - _least(group), 1)
+        kept[name] = _some(group, max(group.units - 1 - met[group.units] % choices, group.minimum))
+        met[group.units] += 1
+    return kept
 
-    Where there are more groups of a size than widths, those that agree in one turn (0 or 1) part in the other. What
-    goes is at one end, so that positions shift.
+
+def _end_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
+    """A cut in which some groups stay whole, and others lose all that they may from one end, so that positions shift.
+
+    Where there are more groups of a size than widths, those that agree in one turn (0 or 1) part in the other.
     """
     kept, met = {}, Counter[int]()
     for name, group in graph.cuttable.items():
-        nth, least, units = met[group.units], min(_least(group), group.units), torch.arange(group.units)
+        nth, units = met[group.units], torch.arange(group.units)
         met[group.units] += 1
-        widths = _outside_in(least, group.units)
+        # Neighbours are far apart: the least width, the full one, the least but one, …
+        least = min(2 if group.units == 3 else _least(group), group.units)
+        widths = sorted(range(least, group.units + 1), key=lambda n: (min(n - least, group.units - n), n))
         count = widths[nth % len(widths)] if turn == 0 else widths[-1 - (nth + nth // len(widths)) % len(widths)]
         kept[name] = units >= group.units - count if (nth + turn) % 2 == 0 else units < count
     return kept
 
 
-def _outside_in(low: int, high: int) -> list[int]:
-    """`low, high, low + 1, high - 1, …`: neighbours are far apart."""
-    return sorted(range(low, high + 1), key=lambda n: (min(n - low, high - n), n))
-
-
 def _least(group: Group) -> int:
     """Two if that leaves a choice: with dims of one entry, PyTorch may take other operators to the same end."""
-    return max(2 if group.units > 2 else 1, group.minimum)
+    return max(2 if group.units > 3 else 1, group.minimum)
 
 
 def _some(group: Group, count: int) -> Tensor:
@@ -104,23 +110,49 @@ def _some(group: Group, count: int) -> Tensor:
 
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
-    """What is earliest in all of the trials, from every trial that fails there."""
-    found: list[Fault] = []
-    for kept in (trial_widths(graph), _unequal_widths(graph, 0)):
-        fault = find_fault(scene, solution, graph, kept, found[0].number if found else None)
-        if fault is not None:
-            found = [*found, fault] if found and found[0].number == fault.number else [fault]
-    if not found:  # a last look before the graph is believed
-        last = find_fault(scene, solution, graph, _unequal_widths(graph, 1))
-        found = [] if last is None else [last]
-    return found
+    """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
+    found = _torn(scene, solution)
+    fine = [*_lone_widths(scene, solution, graph), *(_end_widths(graph, turn) for turn in (0, 1))]
+    for trials in ((trial_widths(graph), _unequal_widths(graph)), fine):
+        for kept in trials:
+            last = min((f.number for f in found), default=None)
+            fault = find_fault(scene, solution, graph, kept, last)
+            found = found if fault is None else [fault, *found]
+        if found:
+            break
+    first = min((f.number for f in found), default=0)
+    return [f for f in found if f.number == first]
 
 
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
     """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
-    trials = (trial_widths(graph), _unequal_widths(graph, 0), _unequal_widths(graph, 1))
+    trials = (trial_widths(graph), _unequal_widths(graph), _end_widths(graph, 0), _end_widths(graph, 1))
     kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
     return all(find_fault(scene, solution, graph, one, number) is None for one in kept)
+
+
+def _torn(scene: Scene, solution: Solution) -> list[Fault]:
+    """The first call that takes units of one group apart, so that no number can follow the cut."""
+    for number, pieces in scene.walk.pieces.items():
+        if any(solution.axis(v, len(v)) is None for v in pieces):
+            return [Fault(number, scene.calls[number].module, "names entries by position")]
+    return []
+
+
+def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
+    """Cuts of one group at a time at every call that takes a tensor apart at numbers.
+
+    A number made from another width, `h[:, : h.shape[1] // 3]`, may fit by chance while both are cut.
+    """
+    names = list(solution.groups)
+    trials: list[dict[str, Tensor]] = []
+    for pieces in scene.walk.pieces.values():
+        met = [names[n] for v in pieces for n in solution.group_of[v].unique().tolist() if n >= 0]
+        for turn, name in enumerate(dict.fromkeys(n for n in met if n in graph.cuttable)):
+            group = graph.groups[name]
+            trials += [{}] * (turn + 1 - len(trials))
+            trials[turn] = {**trials[turn], name: _some(group, min(group.units - 1, _least(group)))}
+    return trials
 
 
 def find_fault(
@@ -192,6 +224,8 @@ def _differs(
 ) -> str:
     if _SAME.get(before.name, before.name) != _SAME.get(now.name, now.name):
         return f"calls {now.name} instead of {before.name} after a cut"
+    if before.bound.get("moves") != now.bound.get("moves"):
+        return "puts entries elsewhere after a cut"
     old = [x for x in before.outputs if isinstance(x, Ref)]
     new = [x for x in now.outputs if isinstance(x, Ref)]
     for a, b, by_dim in zip(old, new, walk.labels[number], strict=True):

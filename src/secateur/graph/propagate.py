@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.nn.utils import parametrize
 
 from secateur.graph.attention import width_ties
 from secateur.graph.homogeneous import MOVING
@@ -30,12 +29,16 @@ class Propagation:
         bookings: multiply-accumulates.
         labels: per call, the label vectors of each tensor output, as they were when it came out.
         unknown: operators without a rule, counted.
+        unmet: calls without a rule, with each label vector that they met.
         first_use: tensor name to the index of the first call that used it.
         read: per call, the label vectors of each tensor argument, as they were when it went in.
         positions: per call, entries that its arguments name by number.
         by_module: numbers of the calls that each module's own forward makes.
         drifts: per call, how the number that it computes with follows a width.
         rescaled: weights that make up for that.
+        pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces.
+        trial: whether a trial cut will be compared with the recording.
+        sharing: memory to the keys of all tensors that lie in it.
     """
 
     recording: Recording
@@ -44,12 +47,16 @@ class Propagation:
     bookings: list[Booking] = field(default_factory=list)
     labels: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
+    unmet: list[tuple[str, list[Tensor]]] = field(default_factory=list)
     first_use: dict[str, int] = field(default_factory=dict)
     read: list[list[tuple[Tensor | None, ...]]] = field(default_factory=list)
     positions: dict[int, list[Position]] = field(default_factory=dict)
     by_module: dict[str, list[int]] = field(default_factory=dict)
     drifts: dict[int, Drift] = field(default_factory=dict)
     rescaled: list[Rescaled] = field(default_factory=list)
+    pieces: dict[int, list[Tensor]] = field(default_factory=dict)
+    trial: bool = True
+    sharing: dict[int, list[int]] = field(default_factory=dict)
 
 
 def propagate(
@@ -66,19 +73,20 @@ def propagate(
     atoms = Atoms(heads=heads)
     tensors = [*model.named_parameters(), *model.named_buffers()]
     owned = {n: tuple(atoms.new(s) if s > 1 else None for s in t.shape) for n, t in tensors}
+    atoms.stored = atoms.count
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
-        side = Propagation(training, atoms, owned)
+        side = Propagation(training, atoms, owned, trial=False)
         _run(side, model)
-        walk.unknown.update(side.unknown)
+        walk.unmet += side.unmet
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
+        _check_bare(atoms, training)
+    _check_bare(atoms, recording)
     atoms.edges += width_ties(model, owned)
-    for name, why in opaque(model):
-        for labels in owned[name]:
-            atoms.pin(labels, why)
     _pin_unread(walk, [walk] if training is None else [walk, side])
+    walk.unknown.update(_unknown_to_tensors(walk))
     return walk
 
 
@@ -113,6 +121,8 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         for key, name in recording.names.items()
     }
     modules = dict(model.named_modules())
+    for key, home in recording.storage.items():
+        walk.sharing.setdefault(home, []).append(key)
     idle = _idle(recording, modules)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
@@ -141,24 +151,18 @@ def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
     return idle
 
 
-def opaque(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Parameters of modules that do not use them through plain attributes, so that a mask could not reach them."""
-    for path, module in model.named_modules():
-        if parametrize.is_parametrized(module):
-            why, mine = "is parametrised (torch.nn.utils.parametrize); remove that first", module.named_parameters()
-        elif isinstance(module, nn.RNNBase):
-            why, mine = "keeps its weights in a flat list, which masks do not reach", module.named_parameters()
-        else:
-            continue
-        where = path or "the top module"
-        yield from (
-            (f"{path}.{leaf}" if path else leaf, f"{why}: operator of {type(module).__name__} at {where}")
-            for leaf, _ in mine
-        )
+def _check_bare(atoms: Atoms, recording: Recording) -> None:
+    """A parameter that is left unmasked for one operator must not be read by another, which would take it for zero."""
+    for call in recording.calls:
+        for ref in call.refs():
+            known, labels = atoms.bare.get(recording.names.get(ref.key, ""), (call.name, None))
+            if known != call.name:
+                where = f"operator {call.name.replace('::', '.')} at {call.module or 'the top module'}"
+                atoms.pin(labels, f"is read by {known.replace('::', '.')}, too, which divides by its length: {where}")
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    site = Site(call, walk.atoms, states, modules, walk.bookings)
+    site = Site(call, walk.atoms, states, modules, walk.bookings, trial=walk.trial)
     walk.read.append([site.state_of(ref).labels for ref in call.refs()])
     found = rule_for(call)
     if found is not None:
@@ -169,9 +173,11 @@ def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapp
     refs = [x for x in call.outputs if isinstance(x, Ref)]
     for ref, state in zip(refs, made, strict=True):
         if call.mutates:
-            _warn_aliases(walk.recording, states, ref, state)
+            _write(walk, states, call, ref, state)
         if ref.key not in walk.recording.names or call.mutates:
             states[ref.key] = state
+    if site.pieces:
+        walk.pieces[len(walk.labels)] = site.pieces
     walk.labels.append([s.labels for s in made])
     if site.positions:
         walk.positions[len(walk.labels) - 1] = site.positions
@@ -198,21 +204,32 @@ def _is_pointwise(func: OpOverload) -> bool:
 def _unknown(walk: Propagation, site: Site) -> list[State]:
     """No rule: nothing that the operator touches may be cut. Factories touch nothing and are no cause for alarm."""
     touched = [site.state_of(r) for r in site.call.refs()]
-    if any(labels is not None for s in touched for labels in s.labels):
-        walk.unknown[site.call.name.replace("::", ".")] += 1
+    walk.unmet.append((site.call.name.replace("::", "."), [v for s in touched for v in s.labels if v is not None]))
     for state in touched:
         site.pin_all(state, "there is no rule for it")
     return [State.free(len(shape)) for shape in site.output_shapes]
 
 
-def _warn_aliases(recording: Recording, states: dict[int, State], ref: Ref, new: State) -> None:
-    """After a write that leaves dead units non-zero, no view of the same memory may count on zeros."""
+def _unknown_to_tensors(walk: Propagation) -> list[str]:
+    """The operators without a rule that met entries of a parameter or buffer, or what is joined to them."""
+    if not any(vectors for _, vectors in walk.unmet):
+        return []
+    root = walk.atoms.components()
+    holds = torch.zeros(walk.atoms.count, dtype=torch.bool)
+    holds[root[1 : walk.atoms.stored]] = True
+    return [name for name, vectors in walk.unmet if any(bool(holds[root[v[v > 0]]].any()) for v in vectors)]
+
+
+def _write(walk: Propagation, states: dict[int, State], call: Call, ref: Ref, new: State) -> None:
+    """After a write into memory: its other views hold the new entries too, and must know what is true of them."""
     old = states.get(ref.key)
-    if old is None or len(old.silent) != len(new.silent):  # a reshape in place writes no entry
+    if old is None or torch.Tag.inplace_view in call.func.tags:  # a reshape in place writes no entry
         return
-    if all(n or not o for n, o in zip(new.silent, old.silent, strict=True)):
-        return
-    home = recording.storage[ref.key]
-    for key, state in states.items():
-        if recording.storage.get(key) == home:
-            states[key] = replace(state, silent=(False,) * len(state.silent))
+    for before, after in zip(old.labels, new.labels, strict=True):
+        walk.atoms.join(before, after, f"is written where entries cannot be cut: operator {call.name} at {call.module}")
+    loud = any(v is not None and not silent for v, silent in zip(new.labels, new.silent, strict=True))
+    for key in walk.sharing[walk.recording.storage[ref.key]]:
+        state = states.get(key)
+        if state is not None and (loud or not new.static):
+            silent = (False,) * len(state.silent) if loud else state.silent
+            states[key] = replace(state, silent=silent, static=state.static and new.static)

@@ -22,6 +22,7 @@ from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import LIVE_FUNCTIONS
 from secateur.graph.weightless import OnlyShapes
+from secateur.graph.whole import WholeCalls
 
 #: Types of arguments in which a plain integer is a number to calculate with, and not a size, a dim or a position.
 _NUMBERS = frozenset({"number", "Tensor", "Optional[number]", "Optional[Tensor]"})
@@ -167,6 +168,7 @@ class _Recorder(TorchDispatchMode):
         self.recording = recording
         self.functions = functions
         self.watch = watch
+        self.paused = False
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}
@@ -189,11 +191,27 @@ class _Recorder(TorchDispatchMode):
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self.paused:
+            return self.shapes.run(func, args, kwargs)
+        return self.note(func, args, kwargs, lambda: self.shapes.run(func, args, kwargs))
+
+    def whole(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
+        """Note a call without what happens inside it."""
+        self.paused = True
+        try:
+            return self.note(func, args, kwargs, run)
+        finally:
+            self.paused = False
+
+    def note(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
+        """Write one call down and return what it returns."""
         bound = dict(zip(_kinds_of(func), self.hide(args), strict=False)) | {k: self.hide(v) for k, v in kwargs.items()}
         bound.pop("device", None)  # a recording is the same wherever it is made
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
-        out = self.shapes.run(func, args, kwargs)
+        if func.name().startswith("aten::as_strided"):
+            bound["moves"] = not _same_places(args[0], *args[1:], **kwargs)
+        out = run()
         outputs = tuple(self.hide(x) for x in _leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
@@ -208,6 +226,13 @@ class _Recorder(TorchDispatchMode):
         if isinstance(value, list | tuple):
             return [self.hide(x) for x in value]
         return value
+
+
+def _same_places(tensor: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> bool:
+    """Whether `as_strided` leaves every entry where it is; the stride of a dim of one entry says nothing."""
+    same = zip(tensor.shape, tensor.stride(), stride, strict=False)
+    stays = storage_offset is None or storage_offset == tensor.storage_offset()
+    return stays and tuple(size) == tuple(tensor.shape) and all(a == b for n, a, b in same if n > 1)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -243,7 +268,14 @@ def record(model: nn.Module, example: Example, watch: Watch | None = None) -> Re
     functions, example = _Functions(stack), example.map(torch.clone)  # a forward may write into its inputs
     recorder = _Recorder(model, example, recording, functions, watch)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), functions, recorder:
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.no_grad(),
+            plain_operators(),
+            functions,
+            recorder,
+            WholeCalls(recorder.whole),
+        ):
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
         if recorder.shapes.failure is not None:  # the forward pass has caught it

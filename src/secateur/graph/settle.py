@@ -46,12 +46,14 @@ def _mend_all(
     scene: Scene, solution: Solution, plain: ChannelGraph, mended: list[Mended]
 ) -> tuple[list[Fault], list[Mended]]:
     """Mend integers for as long as that helps; returns the faults that are left, if any, and all that is mended."""
+    last = -1
     while True:
         graph = with_mended(plain, solution, mended)
         found = faults(scene, solution, graph)
         news = mend(scene, solution, graph, found[0], mended) if found and not _is_numeric(found[0]) else None
-        if news is None:
+        if news is None or found[0].number <= last:  # a finer trial found what the mending had not seen: go on without
             return found, mended
+        last = found[0].number
         keys = {one.key for one in news}
         mended = [one for one in mended if one.key not in keys] + news
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -104,15 +105,39 @@ def solve(walk: Propagation) -> Solution:
     for n, units in enumerate(members):
         number[units], unit[units] = n, torch.arange(len(units))
     sizes, kinds = [len(units) for units in members], atoms.kind_of(root)
-    least = {atom: n for labels, n in atoms.least for atom in root[labels[labels > 0]].unique().tolist()}
     groups: dict[str, Group] = {}
     for units, slots in zip(members, table.slots(number, unit, atoms.role_of(), sizes), strict=True):
         name, one = _name(slots, groups), int(units[0])
         pinned, kind = reasons[int(pin[one])] or "", kinds.get(one) or _kind(walk, slots)
-        minimum = min(least.get(one, 1), len(units))
-        exact = one not in live
-        groups[name] = Group(name, len(units), slots, minimum=minimum, exact=exact, pinned=pinned, kind=kind)
-    return Solution(groups, number[root], unit[root])
+        groups[name] = Group(name, len(units), slots, exact=one not in live, pinned=pinned, kind=kind)
+    solution = Solution(groups, number[root], unit[root])
+    _limit_(solution, walk.atoms.minima)
+    return solution
+
+
+def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
+    """Set the smallest widths that groups may keep; a group that could lose nothing is pinned."""
+    reasons = dict.fromkeys(solution.groups, "has one unit only, and every group keeps one")
+    for labels, least, why in minima:
+        axis = solution.axis(labels, len(labels))
+        if axis is None:  # units of unequal share: how many entries a width leaves cannot be told
+            for number in solution.group_of[labels].unique().tolist():
+                if number >= 0:
+                    name = list(solution.groups)[number]
+                    _raise_(solution, reasons, name, solution.groups[name].units, why)
+        elif least > axis.fixed and axis.terms:
+            # One group is enough to keep the dim long enough: the one with most to spare.
+            name, k = max(axis.terms, key=lambda term: (solution.groups[term[0]].units * term[1], term[0]))
+            _raise_(solution, reasons, name, -(-(least - axis.fixed) // k), why)
+    for name, group in solution.groups.items():
+        if not group.pinned and group.minimum >= group.units:
+            solution.groups[name] = replace(group, pinned=reasons[name])
+
+
+def _raise_(solution: Solution, reasons: dict[str, str], name: str, minimum: int, why: str) -> None:
+    group = solution.groups[name]
+    if minimum > group.minimum:
+        solution.groups[name], reasons[name] = replace(group, minimum=minimum), why
 
 
 def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mapping[str, Any]) -> ChannelGraph:
@@ -304,10 +329,14 @@ def _kind(walk: Propagation, slots: tuple[Slot, ...]) -> Kind:
     return Kind.NEURONS if sides and max(sides) == 2 else Kind.CHANNELS
 
 
+#: Names of parameters from which torch's weight and spectral norm, and parametrisations, compute another.
+_COMPUTED = re.compile(r"(?<![^.])(?:parametrizations\.(\w+)\.original\d?|(weight\w*?)_(?:g|v|orig))$")
+
+
 def _name(slots: tuple[Slot, ...], taken: Mapping[str, Group]) -> str:
     """The first producer gives the name; a second group of the same producer gets a number."""
     makers = [s for s in slots if s.role is Role.PRODUCES]
-    tensor = (makers or list(slots))[0].tensor
+    tensor = _COMPUTED.sub(lambda found: found[1] or found[2], (makers or list(slots))[0].tensor)
     module, _, leaf = tensor.rpartition(".")
     name = module if module and leaf in ("weight", "bias") else tensor
     name += "" if makers or any(s.role is not Role.CONSUMES for s in slots) else ".inputs"

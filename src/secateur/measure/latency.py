@@ -6,7 +6,6 @@ all of them, and their ratio is fair. Figures are quantiles, because the mean fo
 
 from __future__ import annotations
 
-import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from secateur.core.copying import copied
 from secateur.core.errors import UnsupportedError
 from secateur.core.example import Example
 from secateur.core.report import Latency
@@ -100,7 +100,7 @@ def _time_in_turn(runners: Mapping[str, Pass], *, repeats: int, seconds: float) 
 
 
 def _torch_pass(model: nn.Module, example: Example, threads: int) -> Pass:
-    private = copy.deepcopy(model).cpu().eval()
+    private = copied(model).cpu().eval()
     return lambda: example.call(private)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.graph.record import plain_operators
 
@@ -31,8 +31,8 @@ def macs(model: nn.Module, example_inputs: Any) -> int:
         The figure.
     """
     example = Example.of(example_inputs)
-    private = copy.deepcopy(model).eval()
-    counter = FlopCounterMode(display=False, custom_mapping=_UNCOUNTED_BY_TORCH)
+    private = copied(model).eval()
+    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED_BY_TORCH)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), plain_operators(), counter:
         example.call(private)
     return int(counter.get_total_flops()) // 2  # torch counts a multiplication and an addition as two
@@ -55,11 +55,22 @@ def _lstm(steps: Shape, weight: Shape, hidden: Shape, *_: Any, **__: Any) -> int
     return 2 * steps[0] * steps[1] * (prod(weight) + prod(hidden))
 
 
+def _trilinear(*args: Any, **_: Any) -> int:
+    """Three tensors, the dims that each lacks, the dims summed over: every entry of the spread product is one."""
+    sizes: dict[int, int] = {}
+    for shape, lacking in zip(args[:3], args[3:6], strict=True):
+        present = [d for d in range(len(shape) + len(lacking)) if d not in lacking]
+        sizes |= dict(zip(present, shape, strict=True))
+    return 2 * prod(sizes.values())
+
+
 #: torch counts products of matrices and convolutions only: a linear layer on a single vector, or an LSTM, which is one
 #: oneDNN operator on the CPU, would cost nothing.
-_UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
+UNCOUNTED_BY_TORCH: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: _matrix_vector,
     torch.ops.aten.addmv: _added_matrix_vector,
     torch.ops.aten.dot: _dot,
+    torch.ops.aten.vdot: _dot,
+    torch.ops.aten._trilinear: _trilinear,  # noqa: SLF001  what nn.Bilinear calls
     torch.ops.aten.mkldnn_rnn_layer: _lstm,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from secateur.apply.masking import is_masked, unmask_
 from secateur.core.contracts import Quality
+from secateur.core.copying import copied
 from secateur.core.errors import IncompatibleError
 from secateur.core.example import Example
 from secateur.core.report import Latency, Measurement
@@ -69,7 +69,7 @@ def measure_all(
 
 def _measure(model: nn.Module, example: Example, quality: Quality | None, times: tuple[Latency, ...]) -> Measurement:
     # A masked network keeps its parameters under other names; what it would be on disk is what counts.
-    plain = unmask_(copy.deepcopy(model)) if is_masked(model) else model
+    plain = unmask_(copied(model)) if is_masked(model) else model
     return Measurement(
         macs=macs(model, example),
         params=parameters(plain),

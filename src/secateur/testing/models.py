@@ -546,6 +546,28 @@ class ResidualMLP(nn.Module):
         return out
 
 
+class Recurrent(nn.Module):
+    """An encoder of two layers in two directions, and a decoder unrolled by hand into a tensor of its own making."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(7, 6)
+        self.encoder = nn.LSTM(6, 3, num_layers=2, bidirectional=True)
+        self.decoder = nn.GRUCell(6, 5)
+        self.head = nn.Linear(5, 4)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`(T, B)` to `(T, B, 4)`."""
+        read, _ = self.encoder(self.embed(tokens))
+        state = read.new_zeros(read.shape[1], self.decoder.hidden_size)
+        states = torch.zeros(*read.shape[:2], state.shape[1], dtype=read.dtype, device=read.device)
+        for number, step in enumerate(read):
+            state = self.decoder(step, state)
+            states[number] = state
+        out: Tensor = self.head(states)
+        return out
+
+
 _IMAGE = floats(2, 3, 6, 6)
 _MET = "meets a dim that cannot be cut"
 _OUT = "is an output of the model"
@@ -675,5 +697,12 @@ TINY: Mapping[str, Tiny] = {
         {"head": _OUT},
         "residual blocks that nothing follows but the next one",
         ("blocks.0", "blocks.2", "last"),
+    ),
+    "recurrent": Tiny(
+        Recurrent,
+        tokens(4, 2, below=7),
+        {"embed#2": 6, "encoder.weight_hh_l0": 3, "decoder.weight_hh": 5},
+        {"embed": "by number", "head": _OUT},
+        "gates, two directions, and steps written into zeros",
     ),
 }

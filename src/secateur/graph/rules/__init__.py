@@ -19,9 +19,12 @@ from secateur.graph.rules import (
     joining,
     movement,
     norm,
+    patches,
     pointwise,
     pooling,
+    recurrent,
     reduction,
+    reparametrised,
 )
 from secateur.graph.rules.base import RULES, Rule, Site, length, load_rules, rule
 from secateur.graph.rules.contraction import add_bias, product
@@ -51,9 +54,12 @@ __all__ = [
     "move",
     "movement",
     "norm",
+    "patches",
     "pointwise",
     "pooling",
     "product",
+    "recurrent",
     "reduction",
+    "reparametrised",
     "rule",
 ]

@@ -61,6 +61,8 @@ class Site:
         modules: the model's modules by name, for rules that need to know whose forward is running.
         bookings: multiply-accumulates are written here.
         positions: entries that the call's arguments name by number.
+        pieces: labels of the pieces into which the call takes a tensor apart at numbers.
+        trial: whether a trial cut will be compared with the recording, which finds out whether numbers follow.
     """
 
     call: Call
@@ -69,6 +71,8 @@ class Site:
     modules: Mapping[str, nn.Module]
     bookings: list[Booking] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
+    pieces: list[Tensor] = field(default_factory=list)
+    trial: bool = True
 
     @property
     def where(self) -> str:
@@ -112,6 +116,11 @@ class Site:
     def pin(self, a: Tensor | None, why: str) -> None:
         """Entries labelled `a` may not be cut, and `why`."""
         self.atoms.pin(a, f"{why}: {self.where}" if why else "")
+
+    def at_least(self, a: Tensor | None, count: int, why: str) -> None:
+        """The dim labelled `a` may be cut, but must keep `count` entries, and `why`."""
+        if a is not None:
+            self.atoms.minima.append((a, count, f"{why}: {self.where}"))
 
     def pin_all(self, state: State, why: str) -> None:
         """Nothing of the tensor may be cut."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from torch import Tensor
 
 from secateur.core.groups import Kind, Role
@@ -83,3 +85,79 @@ def addmm(site: Site) -> State:
 def baddbmm(site: Site) -> State:
     """`self + batch1 @ batch2`."""
     return product(site, "batch1", "batch2", bias="self")
+
+
+@rule("aten::mv")
+def mv(site: Site) -> State:
+    """`self (n, k) @ vec (k)`."""
+    return _matrix_vector(site, "self")
+
+
+@rule("aten::addmv")
+def addmv(site: Site) -> State:
+    """`self + mat (n, k) @ vec (k)`."""
+    return add_bias(site, _matrix_vector(site, "mat"), "self")
+
+
+def _matrix_vector(site: Site, matrix: str) -> State:
+    a, b = site.state(matrix), site.state("vec")
+    assert a is not None and b is not None
+    site.contract(a, 1, b, 0)
+    site.play(a, 0, Role.PRODUCES)
+    pairs = [length(site.shape(matrix), d, a.labels[d]) for d in (0, 1)]
+    site.book(pairs[0][0] * pairs[1][0], *(labels for _, labels in pairs), weight=_layer(a, b))
+    return State((a.labels[0],), (a.silent[0],), a.static and b.static)
+
+
+@rule("aten::dot", "aten::vdot")
+def dot(site: Site) -> State:
+    """The sum of products of two vectors, in which a parameter consumes; between parameters nobody does."""
+    a, b = (site.state_of(ref) for ref in site.call.refs())
+    if a.static and b.static:
+        labels = site.join(a.labels[0], b.labels[0])
+        if not (a.silent[0] or b.silent[0]):
+            site.pin(labels, "a dead unit would still count in a sum")
+    else:
+        labels = a.labels[0]
+        site.contract(a, 0, b, 0)
+    factor, loop = length(site.call.refs()[0].shape, 0, labels)
+    site.book(factor, loop, weight=_layer(a, b))
+    return State((), (), a.static and b.static)
+
+
+@rule("aten::_trilinear")
+def trilinear(site: Site) -> State:
+    """The product of three tensors, each spread over the dims that it lacks, summed over some (`nn.Bilinear`)."""
+    refs = [site.call.bound[name] for name in ("i1", "i2", "i3")]
+    states = [site.state_of(ref) for ref in refs]
+    lacking = [site.literal(name) for name in ("expand1", "expand2", "expand3")]
+    summed = site.literal("sumdim")
+    labels: list[Tensor | None] = []
+    silent: list[bool] = []
+    loops: list[tuple[int, Tensor | None]] = []
+    for d in range(len(refs[0].shape) + len(lacking[0])):
+        at = [None if d in absent else d - sum(e < d for e in absent) for absent in lacking]
+        mine = [(state, own) for state, own in zip(states, at, strict=True) if own is not None]
+        joined = mine[0][0].labels[mine[0][1]]
+        for state, own in mine[1:]:
+            joined = site.join(joined, state.labels[own])
+        for state, own in mine:
+            site.play(state, own, Role.CONSUMES if d in summed else Role.PRODUCES)
+        quiet = any(state.silent[own] for state, own in mine)
+        if d not in summed:
+            labels.append(joined)
+            silent.append(quiet)
+        elif not quiet:
+            site.pin(joined, "a dead unit would still count in a sum over activations")
+        loops += [length(ref.shape, own, joined) for ref, own in zip(refs, at, strict=True) if own is not None][:1]
+    static = [s for s in states if s.static]
+    layer = static[0] if len(static) == 1 else State.free(0)
+    site.book(prod(n for n, _ in loops), *(v for _, v in loops), weight=layer)
+    return State(tuple(labels), tuple(silent), len(static) == len(states))
+
+
+def _layer(a: State, b: State) -> State:
+    """The one that is a layer's weight; a product of two parameters is part of computing one, and of no layer."""
+    if a.static and b.static:
+        return State.free(0)
+    return a if a.static else b

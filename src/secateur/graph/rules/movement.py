@@ -31,7 +31,7 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
         if vector is None:
             continue
         for out, moved in enumerate(_run(site, name, vector, dim, instead)):
-            found = separate(site.atoms, moved, carrier(site.module, moved.shape, heads=site.atoms.heads))
+            found = separate(site.atoms, moved, site.where, carrier(site.module, moved.shape, heads=site.atoms.heads))
             if found is None:
                 continue
             at, new = found
@@ -58,21 +58,53 @@ def _run(site: Site, name: str, vector: Tensor, dim: int, instead: Mapping[str, 
 
 @rule(
     "aten::view", "aten::_unsafe_view", "aten::reshape", "aten::permute", "aten::transpose", "aten::t",
-    "aten::squeeze", "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle",
-    "aten::pixel_unshuffle", "aten::flip", "aten::movedim",
+    "aten::unsqueeze", "aten::alias", "aten::detach", "aten::pixel_shuffle", "aten::pixel_unshuffle", "aten::flip",
+    "aten::movedim",
 )  # fmt: skip
 def whole(site: Site) -> list[State]:
     """Operators whose literal arguments name dims and sizes, never single entries."""
     return move(site)
 
 
-@rule("aten::channel_shuffle")
+@rule("aten::squeeze")
+def squeeze(site: Site) -> list[State]:
+    """Drops dims of one entry: dims that have more must not come down to one, or they would be dropped, too."""
+    state = site.state("self")
+    assert state is not None
+    named = site.literal("dim", range(len(state.labels)))
+    for d in (named,) if isinstance(named, int) else named:
+        site.at_least(state.labels[d], 2, "drops a dim of one entry")
+    return move(site)
+
+
+@rule("aten::channel_shuffle", "aten::native_channel_shuffle")
 def shuffle(site: Site) -> list[State]:
-    """`(B, groups * n, ..)`, groups taken in turns: they stay equally wide, so all lose the same positions."""
+    """Groups of channels are interleaved; their number is fixed, so entry k of every group goes together."""
     state = site.state("self")
     assert state is not None
     couple(site, state.labels[1], int(site.literal("groups")))
     return move(site)
+
+
+@rule("aten::as_strided")
+def restride(site: Site) -> list[State]:
+    """The recorder looks whether entries come to lie elsewhere; layouts of singleton dims alone do not matter."""
+    state = site.state("self")
+    assert state is not None
+    if not site.literal("moves", True):
+        return [state]
+    site.pin_all(state, "names entries by their place in memory")
+    return [State.free(len(shape)) for shape in site.output_shapes]
+
+
+@rule("aten::tril", "aten::triu")
+def triangle(site: Site) -> State:
+    """Zeros on one side of the diagonal of the last two dims, where entries are told by position."""
+    state = site.state("self")
+    assert state is not None
+    for labels in state.labels[-2:]:
+        site.pin(labels, "names entries by position")
+    return State((*state.labels[:-2], None, None), (*state.silent[:-2], False, False), state.static)
 
 
 @rule("aten::expand", "aten::repeat")
@@ -109,7 +141,10 @@ def pad(site: Site) -> State:
     return State(tuple(labels), tuple(kept_silent), state.static)
 
 
-@rule("aten::reflection_pad1d", "aten::reflection_pad2d", "aten::replication_pad1d", "aten::replication_pad2d")
+@rule(
+    "aten::reflection_pad1d", "aten::reflection_pad2d", "aten::reflection_pad3d",
+    "aten::replication_pad1d", "aten::replication_pad2d", "aten::replication_pad3d",
+)  # fmt: skip
 def edge_pad(site: Site) -> list[State]:
     """Copies entries over the border: the padded dims are spatial."""
     return _literal(site, range(-len(site.literal("padding")) // 2, 0))
@@ -136,6 +171,10 @@ def slice_(site: Site) -> list[State]:
         return move(site)
     if out and size % out == 0 and start % out == 0:
         couple(site, labels, size // out)
+    elif not site.trial:
+        return _literal(site, (dim,))
+    else:
+        site.pieces += [labels[:start], labels[start : start + out], labels[start + out :]]
     site.follow("start", dim, labels[:start])
     return move(site)
 
@@ -145,10 +184,13 @@ def split(site: Site) -> list[State]:
     """Equal pieces lose the same positions, so that they stay equal; of unequal ones the sizes must follow."""
     state, dim = site.state("self"), int(site.literal("dim", 0))
     assert state is not None
-    if len({s[dim] for s in site.output_shapes}) == 1:
-        couple(site, state.labels[dim], len(site.output_shapes))
-    elif "split_sizes" not in site.call.bound:  # the last piece is what one size leaves over, whatever that is
-        site.pin(state.labels[dim], "splits with a remainder")
+    labels, sizes = state.labels[dim], [s[dim] for s in site.output_shapes]
+    if labels is None or len(set(sizes)) == 1:
+        couple(site, labels, len(sizes))
+    elif not site.trial:
+        return _literal(site, (dim,))
+    else:
+        site.pieces += labels.split(sizes)
     return move(site)
 
 
@@ -167,6 +209,12 @@ def by_position(site: Site) -> list[State]:
     return _literal(site, dims if isinstance(dims, list | tuple) else (dims,))
 
 
+@rule("aten::rot90")
+def rotate(site: Site) -> list[State]:
+    """A quarter turn in the plane of two dims."""
+    return _literal(site, site.literal("dims", (0, 1)))
+
+
 @rule("aten::index")
 def index(site: Site) -> list[State]:
     """Advanced indexing names entries of the indexed dims by number; the other dims move along."""
@@ -183,6 +231,35 @@ def index(site: Site) -> list[State]:
         site.pin_all(state, "picks entries by a mask")
         return [State.free(len(shape)) for shape in site.output_shapes]
     return _literal(site, [d for d, i in enumerate(indices) if i is not None], real=True)
+
+
+@rule("aten::index_put")
+def index_put(site: Site) -> State:
+    """Writes `values` at numbered entries of one dim (or true ones); along all other dims they meet what was there."""
+    state, values = site.state("self"), site.state("values")
+    assert state is not None and values is not None
+    indexed = [(d, ref) for d, ref in enumerate(site.literal("indices")) if ref is not None]
+    for _, ref in indexed:
+        site.pin_all(site.state_of(ref), "holds positions")
+    shape, given = site.shape("self"), site.shape("values")
+    if len(indexed) != 1 or len(indexed[0][1].shape) != 1:
+        site.pin_all(state, "names entries by position")
+        site.pin_all(values, "names entries by position")
+        return State.free(len(shape))
+    labels, silent, dim = list(state.labels), list(state.silent), indexed[0][0]
+    for d in range(len(shape)):
+        own = d - (len(shape) - len(given))
+        new = values.labels[own] if own >= 0 and given[own] > 1 else None
+        if d == dim:
+            site.pin(labels[d], "names entries by position")
+            site.pin(new, "names entries by position")
+            labels[d] = None
+        elif own >= 0 and given[own] == shape[d]:
+            labels[d] = site.join(labels[d], new)
+            silent[d] = silent[d] and values.silent[own]
+        else:
+            silent[d] = False
+    return State(tuple(labels), tuple(silent), state.static and values.static)
 
 
 @rule("aten::index_select")
@@ -238,7 +315,7 @@ def _index_rest(site: Site, labels: list[Tensor | None]) -> list[State]:
     for dim, vector in enumerate(labels):
         if vector is not None:
             spread = vector.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape)
-            found = separate(site.atoms, torch.ops.aten.index(spread, indices))
+            found = separate(site.atoms, torch.ops.aten.index(spread, indices), site.where)
             if found is not None:
                 out[found[0]] = found[1]
     state = site.state("self")

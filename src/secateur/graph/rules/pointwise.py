@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,13 +21,14 @@ _SHIFTING = ("aten::add", "aten::sub", "aten::rsub")
 
 @rule(
     "aten::copy", "aten::clone", "aten::_to_copy", "aten::lift_fresh", "aten::lift_fresh_copy", "aten::native_dropout",
-    "aten::_prelu_kernel", "aten::log_sigmoid_forward", "aten::fill", "aten::zero", "aten::hardswish",
+    "aten::_prelu_kernel", "aten::log_sigmoid_forward", "aten::fill", "aten::hardswish",
 )  # fmt: skip
 def pointwise(site: Site) -> list[State]:
     """Any elementwise operator with any number of tensors, broadcast as usual.
 
-    Whether dead units stay exactly zero (relu: yes, sigmoid: no, product with anything: yes), or give no number at all
-    (logarithm), is found out by running the very operator on zeros, so that no table of functions has to be kept.
+    Whether dead units stay exactly zero (relu: yes, sigmoid: no, product with anything: yes) is found out by running
+    the very operator on zeros, so that no table of functions has to be kept. Where zeros give infinity or NaN (a
+    logarithm, a division by a masked parameter), the masked network would not compute, and nothing may be cut.
     """
     shape = site.output_shapes[0]
     refs = site.call.refs()
@@ -41,10 +40,10 @@ def pointwise(site: Site) -> list[State]:
         own = [(s, at) if at >= 0 and r.shape[at] == shape[d] else None for (s, at), r in zip(meets, refs, strict=True)]
         labels.append(_align(site, [x for x in own if x is not None], shape[d]))
         zero = tuple(x is not None and x[0].silent[x[1]] and x[0].labels[x[1]] is not None for x in own)
-        becomes = _of_zero(site, zero) if labels[-1] is not None and any(zero) else _Dead()
-        if becomes.breaks:
-            site.pin(labels[-1], "is infinite or undefined at the zeros of dead units")
-        silent.append(becomes.zero)
+        made = _made_of_zeros(site, zero) if labels[-1] is not None and any(zero) else "numbers"
+        if made == "nothing finite":
+            site.pin(labels[-1], "is infinite or NaN for a dead unit")
+        silent.append(made == "zeros")
     return [State(tuple(labels), tuple(silent), static) for _ in site.output_shapes]
 
 
@@ -65,50 +64,35 @@ def _align(site: Site, own: list[tuple[State, int]], size: int) -> Tensor | None
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Dead:
-    """What an operator makes of the zeros of dead units.
-
-    Attributes:
-        zero: zeros again, whatever the other operands hold.
-        breaks: infinity or nothing defined, as a quotient or a logarithm does, though not of other numbers.
-    """
-
-    zero: bool = False
-    breaks: bool = False
-
-
-def _of_zero(site: Site, zero: tuple[bool, ...]) -> _Dead:
+def _made_of_zeros(site: Site, zero: tuple[bool, ...]) -> str:
+    """What comes out for dead units if the tensors marked in `zero` hold zeros: zeros, numbers, or nothing finite."""
     literals = {k: v for k, v in site.call.bound.items() if not _holds_ref(v)}
     try:
         return _probe(site.call.func, tuple(site.call.bound), zero, _freeze(literals))
     except (RuntimeError, TypeError, ValueError, IndexError):
-        return _Dead()  # the operator does not run on plain vectors: claim nothing
+        return "numbers"  # the operator does not run on plain vectors: claim nothing
 
 
 @cache
-def _probe(func: OpOverload, names: tuple[str, ...], zero: tuple[bool, ...], literals: Any) -> _Dead:
-    """Run `func` with zeros for the tensors marked in `zero` and two random draws for the others."""
+def _probe(func: OpOverload, names: tuple[str, ...], zero: tuple[bool, ...], literals: Any) -> str:
+    """Run `func` with zeros for the marked tensors and random draws for the others, some of them positive."""
     rng, thawed = generator(0), dict(literals)
-
-    def run(flags: Iterable[bool], *, positive: bool = False) -> Tensor:
-        each = iter(flags)
-        samples = {n: _sample(next(each), rng) for n in names if n not in thawed}
-        result = func(**thawed, **({n: x.abs() for n, x in samples.items()} if positive else samples))
-        first: Tensor = result[0] if isinstance(result, tuple | list) else result
-        return first
-
-    none = [False] * len(zero)
-    breaks = not _finite(run(zero, positive=True)) and _finite(run(none, positive=True))
-    return _Dead(not any(bool((run(zero) != 0).any()) for _ in range(2)), breaks)
-
-
-def _finite(x: Tensor) -> bool:
-    return bool(torch.isfinite(x).all())
+    results = []
+    for positive in (False, False, True):
+        flags = iter(zero)
+        arguments = {n: thawed[n] if n in thawed else _sample(next(flags), rng, positive) for n in names}
+        result = func(**arguments)
+        results.append(result[0] if isinstance(result, tuple | list) else result)
+    if not any(bool((x != 0).any()) for x in results[:2]):
+        return "zeros"
+    # Roots and powers of negative numbers are not finite for other reasons than zeros.
+    broken = all(x.is_floating_point() and not bool(torch.isfinite(x).all()) for x in results[1:])
+    return "nothing finite" if broken else "numbers"
 
 
-def _sample(zero: bool, rng: torch.Generator) -> Tensor:
-    return torch.zeros(8, dtype=torch.float64) if zero else torch.randn(8, generator=rng, dtype=torch.float64)
+def _sample(zero: bool, rng: torch.Generator, positive: bool) -> Tensor:
+    drawn = torch.zeros(8, dtype=torch.float64) if zero else torch.randn(8, generator=rng, dtype=torch.float64)
+    return drawn.abs() if positive else drawn
 
 
 def _holds_ref(value: Any) -> bool:

@@ -28,3 +28,28 @@ def pooling(site: Site) -> list[State]:
         site.pin(labels, "pools over it as a spatial dim")
     state = State((*x.labels[:first], *[None] * spatial), (*x.silent[:first], *[False] * spatial))
     return [state for _ in site.output_shapes]
+
+
+@rule("aten::max_unpool2d", "aten::max_unpool3d")
+def unpooling(site: Site) -> State:
+    """Puts entries back to where the largest were: channels of the input and of their places go together."""
+    x, places = site.state("self"), site.state("indices")
+    assert x is not None and places is not None
+    spatial = int(site.call.name[-2])
+    first = len(x.labels) - spatial
+    for labels in (*x.labels[first:], *places.labels[first:]):
+        site.pin(labels, "places entries in it as a spatial dim")
+    joined = [site.join(a, b) for a, b in zip(x.labels[:first], places.labels[:first], strict=True)]
+    return State((*joined, *[None] * spatial), (*x.silent[:first], *[False] * spatial))
+
+
+@rule("aten::grid_sampler_2d", "aten::grid_sampler_3d", "aten::cudnn_grid_sampler")
+def sampling(site: Site) -> State:
+    """Reads every channel of `(B, C, spatial..)` at the places that a grid `(B, spatial.., axes)` names."""
+    x, grid = site.state("input") or site.state("self"), site.state("grid")
+    assert x is not None and grid is not None
+    for labels in (*x.labels[2:], *grid.labels[1:]):
+        site.pin(labels, "samples along it as a spatial dim")
+    spatial = len(x.labels) - 2
+    batch = site.join(x.labels[0], grid.labels[0])
+    return State((batch, x.labels[1], *[None] * spatial), (x.silent[0], x.silent[1], *[False] * spatial))

@@ -75,9 +75,7 @@ def _needs_several(site: Site) -> None:
     state, dims = site.state("self"), site.literal("dim")
     less = site.literal("correction", int(bool(site.literal("unbiased", True))))
     if state is not None and isinstance(dims, list) and len(dims) == 1 and less > 0:
-        labels = state.labels[dims[0]]
-        if labels is not None:
-            site.atoms.least.append((labels, int(less) + 1))
+        site.at_least(state.labels[dims[0]], int(less) + 1, "takes a spread over it")
 
 
 @rule("aten::max", "aten::min")

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench docs example clean
+.PHONY: help demo test test-all lint format bench bench-models docs example clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -40,6 +40,21 @@ bench: $(VENV)/.ready ## Equivalence over four networks, import time, cost of tr
 	$(BIN)/python benchmarks/equivalence.py
 	$(BIN)/python benchmarks/import_time.py
 
+# The zoos, once with Secateur and once with the peer that it is measured beside, which must not meet.
+ZOO := .venv-zoo
+PEER := .venv-peer
+MODELS := benchmarks/models
+
+$(ZOO)/.ready $(PEER)/.ready: constraints.txt $(MODELS)/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r $(MODELS)/requirements.txt \
+		$(if $(filter $(PEER),$(@D)),torch-pruning==1.6.1,-e .)
+	touch $@
+
+bench-models: $(ZOO)/.ready $(PEER)/.ready ## Check the channel graph over the public model zoos, beside a peer (hours)
+	$(ZOO)/bin/python -m benchmarks.models $(ARGS)
+
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py
 
@@ -48,4 +63,4 @@ example: $(VENV)/.ready ## MobileNetV2 with ImageNet weights: fetch weights and 
 	$(BIN)/python examples/mobilenet_v2/compress.py
 
 clean: ## Remove everything that was built
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ZOO) $(PEER) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

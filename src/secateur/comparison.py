@@ -71,10 +71,12 @@ def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
 
 
 def _widths(plan: PruningPlan) -> tuple[Width, ...]:
-    """Every group of units; for plans of single weights, every weight tensor."""
+    """Every group of units; for plans of single weights every weight tensor, for whole modules every module."""
     asked, frozen = plan.provenance.asked, set(plan.provenance.frozen)
-    if plan.is_structured:
-        after = plan.graph.widths(plan.kept)
+    if plan.granularity.modular:
+        found = [Width(m, 1, int(m not in plan.removed)) for b in plan.blocks for m in b.modules]
+    elif plan.is_structured:
+        after = plan.graph.widths(plan.channels)
         found = [Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values()]
     else:
         found = [Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks]

@@ -110,7 +110,7 @@ def compress(
     target = Budget(budget) if isinstance(budget, str) else budget or how.budget
     _check(how, target, data)
     assert target is not None
-    graph = trace(model, example_inputs)
+    graph = trace(model, example_inputs, heads=how.granularity.heads, depth=how.granularity.modular)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         masked, decision = _prune(model, _seeded(how, seed), graph, target, data, settings, seed)

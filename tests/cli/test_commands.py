@@ -113,6 +113,20 @@ def test_freeze_and_only(folder, monkeypatch):
     assert [b.name for b in plan.blocks if plan.width(b.name) < b.units] == ["left"]
 
 
+def test_depth(folder, monkeypatch, capsys):
+    words = ("compress", "zoo:resnet20", "--granularity", "layer", "--budget", "0.8 macs")
+    assert call(monkeypatch, *words, "--freeze", "stages.[01]") == 0
+    plan = load_plan("compressed/plan.json")
+    assert plan.removed and not {"stages.0", "stages.1"} & set(plan.removed)
+    widths = json.loads(Path("compressed/report.json").read_text())["widths"]
+    assert [w["group"] for w in widths if not w["after"]] == list(plan.removed)
+    assert call(monkeypatch, "trace", "zoo:resnet20", "--depth") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "7 residual blocks can go as a whole: stages.0, stages.1, stages.2, stages.4" in text
+    assert call(monkeypatch, "list", "granularities") == 0
+    assert "layer" in capsys.readouterr().out
+
+
 def test_trace_says_what_is_pinned(folder, monkeypatch, capsys):
     assert call(monkeypatch, "trace", "net.py:make_model") == 0
     text = " ".join(capsys.readouterr().out.split())
@@ -175,6 +189,9 @@ BAD = [
     (("compress", "net.py:make_model", "--budget", "much"), "cannot read the budget"),
     (("compress", "net.py:make_model", "--budget", "0.5 flops"), "of must be one of"),
     (("compress", "net.py:make_model", "--recipe", "li201"), "Did you mean 'li2017'"),
+    (("compress", "net.py:make_model", "--granularity", "layers"), "Did you mean 'layer'"),
+    (("compress", "net.py:make_model", "--granularity", "layer"), "no module of this model can go as a whole"),
+    (("compress", "zoo:resnet20", "--recipe", "fpgm", "--granularity", "layer"), "scores whole channels"),
     (("compress", "net.py:make_model", "--recipe", "taylor2019"), "needs data"),
     (("compress", "net.py:make_model", "--budget", "0.0001 macs"), "cannot be met"),
     (("compress", "net.py:make_model", "--freeze", "nothing.*"), "matches no block"),
@@ -243,7 +260,8 @@ def test_options_are_those_that_are_documented():
     found = {f"{name} {p.name}" for name, c in get_command(app).commands.items() for p in c.params if p.name != "help"}
     assert found == set(
         """
-        demo out; demo seed; trace model; trace inputs; trace every; trace draw; compress model; compress recipe; compress budget;
+        demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
+        compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
         compress optimizer; compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
         measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;

@@ -7,9 +7,19 @@ import pytest
 import torch
 
 from secateur.core.contracts import Allocation, Repair, Schedule, Traits
+from secateur.core.errors import VerificationError
 from secateur.criteria import Magnitude
 from secateur.evidence import InputMean, Weight
-from secateur.testing import AllocationContract, CriterionContract, RepairContract, ScheduleContract
+from secateur.graph.rules import RULES, State
+from secateur.testing import (
+    AllocationContract,
+    CriterionContract,
+    OperatorCase,
+    OperatorContract,
+    RepairContract,
+    ScheduleContract,
+    check_rule,
+)
 from secateur.testing.criterion import check_docstring
 
 HONEST = Magnitude(p=1)
@@ -176,3 +186,53 @@ def test_examples_are_run():
 
     with pytest.raises(AssertionError, match="gives something else"):
         check_docstring(Example, ("Example",))
+
+
+def operator(run, **known):
+    """Six neurons, `run`, and a layer that reads them."""
+    return OperatorCase(
+        "aten::softplus",
+        lambda net, x: net.b(run(net.a(x))),
+        lambda: {"a": torch.nn.Linear(4, 6), "b": torch.nn.Linear(6, 3)},
+        lambda: (torch.ones(2, 4, dtype=torch.float64),),
+        **known,
+    )
+
+
+def scaled(site):
+    """Says that nothing depends on anything."""
+    return State.free(2)
+
+
+def crossed(site):
+    """Says that entries come out in the reverse order."""
+    state = site.state("self")
+    return State((state.labels[0], state.labels[1].flip(0)), (False, False))
+
+
+def loud(site):
+    """Says the truth."""
+    state = site.state("self")
+    return State(state.labels, (False, False))
+
+
+@pytest.mark.parametrize(
+    ("rule", "run", "known", "contract"),
+    [
+        (loud, torch.relu, {}, "is_called"),
+        (loud, lambda x: torch.fft.fft(torch.nn.functional.softplus(x)).real, {}, "has_a_rule"),
+        (scaled, torch.nn.functional.softplus, {}, "cut_or_pinned_as_stated"),
+        (loud, torch.nn.functional.softplus, {"groups": {"a": 5}}, "cut_or_pinned_as_stated"),
+        (loud, torch.nn.functional.softplus, {"pinned": {"a": "sorts"}}, "cut_or_pinned_as_stated"),
+        (loud, torch.nn.functional.softplus, {"pinned": {"z": "sorts"}}, "cut_or_pinned_as_stated"),
+        (loud, lambda x: torch.nn.functional.softplus(x) * 0, {}, "masked_is_shrunk"),
+        (crossed, torch.nn.functional.softplus, {}, "masked_is_shrunk"),
+        (crossed, torch.nn.functional.softplus, {}, "masked_is_shrunk_in_training"),
+    ],
+)
+def test_operator_rules(monkeypatch, rule, run, known, contract):
+    monkeypatch.setitem(RULES, "aten::softplus", loud)
+    check_rule(operator(torch.nn.functional.softplus, groups={"a": 6}))
+    monkeypatch.setitem(RULES, "aten::softplus", rule)
+    with pytest.raises((AssertionError, VerificationError)):
+        getattr(OperatorContract(), f"test_{contract}")(operator(run, **known))

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from secateur.apply.shrinking import shrink
 from secateur.core.errors import IncompatibleError, UnknownNameError
 from secateur.core.plan import Provenance, PruningPlan
-from secateur.granularity import Channel
+from secateur.granularity import Channel, Layer
+from secateur.graph.cost import cost
+from secateur.graph.trace import trace
 from secateur.testing import case as cases
 
 
@@ -67,6 +70,42 @@ def test_blocks_that_do_not_exist(whole):
         whole.keep("7", [0])
     with pytest.raises(UnknownNameError, match=r"'4'\. Its units move together with '3': name that instead"):
         whole.keep("4", [0])
+
+
+def test_modules_by_hand():
+    whole = PruningPlan({}, Layer(), cases.residual().graph)
+    assert whole.removed == () and whole.left is whole.graph
+    made = whole.keep("layers", [2, 0])
+    assert (made.removed, made.channels, made.width("layers")) == (("3",), {}, 2)
+    assert made.left.blocks == ("2", "5") and not any(n.startswith("3.") for n in made.left.tensors)
+    assert made.is_structured and whole.keep("layers", []).removed == ("2", "3", "5")
+    with pytest.raises(IncompatibleError, match="must keep 2 or more"):
+        PruningPlan({}, Layer(minimum=2), whole.graph).keep("layers", [1])
+
+
+def test_the_graph_that_is_left_is_that_of_the_shrunk_network():
+    subject = cases.residual()
+    made = PruningPlan({}, Layer(), subject.graph).keep("layers", [0])
+    small = trace(shrink(subject.model, made), subject.batches[0][0][:2])
+    left = made.left
+    assert (left.tensors.keys(), left.fingerprint, left.blocks) == (
+        small.tensors.keys(), small.fingerprint, small.blocks
+    )  # fmt: skip
+    assert cost(left) == cost(small)
+    assert {n: g.units for n, g in left.cuttable.items()} == {n: g.units for n, g in small.cuttable.items()}
+    assert [(op.module, op.macs(left.full)) for op in left.ops] == [
+        (op.module, op.macs(small.full)) for op in small.ops
+    ]
+
+
+def test_a_later_plan_of_other_modules_is_refused():
+    subject = cases.residual()
+    first = PruningPlan({}, Layer(), subject.graph).keep("layers", [0, 2])
+    small = trace(shrink(subject.model, first), subject.batches[0][0][:2])
+    second = PruningPlan({}, Layer(), small).keep("layers", [1])
+    assert first.then(second).removed == ("2", "3")
+    with pytest.raises(IncompatibleError, match=r"other modules.*\(2, 5\)"):
+        first.then(PruningPlan({}, Layer(), replace(small, blocks=("2", "0"))).keep("layers", [1]))
 
 
 def test_digest_and_equality(whole):

@@ -80,3 +80,21 @@ def test_length_counts_entry_points(monkeypatch):
 
     monkeypatch.setattr("secateur.core.registry.entry_points", lambda group: [Point()])
     assert len(registry) == 1
+
+
+def test_what_cannot_be_loaded_is_named_and_left_out(monkeypatch):
+    registry = Registry("nut")
+
+    class Point:
+        name, value, dist = "hazel", "nuts.hazel", type("Dist", (), {"name": "nuts"})
+
+        def load(self):
+            raise ImportError("no module named shell")
+
+    class Good:
+        def load(self):
+            registry("wal")(object())
+
+    monkeypatch.setattr("secateur.core.registry.entry_points", lambda group: [Point(), Good()])
+    with pytest.warns(UserWarning, match=r"nuts offers a nut under .*'hazel = nuts.hazel'.*\(ImportError: no module"):
+        assert list(registry) == ["wal"]

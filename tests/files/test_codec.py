@@ -12,7 +12,8 @@ from secateur.core.plan import PruningPlan
 from secateur.files import load_plan, plan_from_json, plan_to_json, save_plan
 from secateur.files.json_index import index_from_json, index_to_json, mask_from_json, mask_to_json
 from secateur.files.reading import Node
-from secateur.granularity import Channel, Weight
+from secateur.granularity import Channel, Layer, Weight
+from secateur.testing import case as cases
 
 
 def same(a, b):
@@ -40,6 +41,24 @@ def test_round_trip_of_other_granularities(lenet, granularity):
     kept = {b.name: torch.arange(b.units) % 3 > 0 for b in granularity.blocks(lenet.plan.graph)}
     plan = PruningPlan(kept, granularity, lenet.plan.graph)
     same(plan, plan_from_json(plan_to_json(plan)))
+
+
+def test_round_trip_of_whole_modules():
+    plan = PruningPlan({}, Layer(minimum=1), cases.residual().graph).keep("layers", [2])
+    text = plan_to_json(plan)
+    same(plan, plan_from_json(text))
+    assert plan_from_json(text).removed == ("2", "3")
+    record = json.loads(text)
+    for bad in (["2", "2"], ["2", "2.conv1"], ["4"], ["2", 3], "2", [""]):
+        record["graph"]["blocks"] = bad
+        with pytest.raises(CodecError, match=r"plan\.graph\.blocks"):
+            plan_from_json(json.dumps(record))
+
+
+def test_plans_written_before_there_were_blocks(lenet):
+    record = json.loads(plan_to_json(lenet.plan))
+    del record["graph"]["blocks"]
+    same(lenet.plan, plan_from_json(json.dumps(record)))
 
 
 def test_odd_numbers_survive(lenet):

@@ -11,11 +11,12 @@ from torch import nn
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.bench.zoo.lenet import lenet5
+from secateur.bench.zoo.resnet import resnet20
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.plan import PruningPlan
 from secateur.files import load, load_plan, save
 from secateur.files.container import pack, unpack
-from secateur.granularity import Channel, Weight
+from secateur.granularity import Channel, Layer, Weight
 from secateur.graph.probe import trial_widths
 from secateur.graph.trace import trace
 
@@ -40,6 +41,24 @@ def test_reloads_bit_for_bit(case, tmp_path):
     assert again.training == fresh.training
     x = case.example if case.example.dtype == torch.long else torch.randn_like(case.example)
     assert torch.equal(again.eval()(x), copy.deepcopy(case.small).eval()(x))
+
+
+def test_whole_modules(tmp_path):
+    model = resnet20().train()
+    whole = PruningPlan({}, Layer(), trace(model, torch.zeros(1, 3, 32, 32), depth=True))
+    for keep in ([], [1, 4, 5], range(7)):
+        plan = whole.keep("layers", keep)
+        small = shrink(model, plan)
+        path = save(small, plan, tmp_path / "net.safetensors")
+        again = load(path, resnet20())
+        same_bits(small, again)
+        assert load_plan(path) == plan
+        assert [type(again.get_submodule(name)) for name in plan.removed] == [nn.Identity] * (7 - len(keep))
+        assert all(again.get_submodule(name).training for name in plan.removed)
+        x = torch.randn(2, 3, 32, 32)
+        assert torch.equal(again.eval()(x), copy.deepcopy(small).eval()(x))
+    with pytest.raises(IncompatibleError, match="is not what this plan leaves"):
+        save(small, whole.keep("layers", [0]), tmp_path / "other.safetensors")
 
 
 def test_the_same_network_gives_the_same_bytes(lenet, tmp_path):

@@ -201,6 +201,8 @@ class TestNumbersFromWidths:
             lambda h: h * torch.tensor(h.shape[1], dtype=h.dtype),
             lambda h: h / torch.full((), h.size(-1), dtype=h.dtype).sqrt(),
             lambda h: h.relu() * h.shape[1] ** -0.25,
+            lambda h: (h + torch.cat(h.chunk(2, 1)[::-1], 1)) / h.shape[1] ** 0.5,  # on two ways from one weight
+            lambda h: h / torch.sqrt(torch.tensor(h.shape[1], dtype=h.dtype) * 3),
         ],
     )
     def test_weights_make_up_for_it(self, scale):

@@ -11,6 +11,7 @@ import secateur
 from secateur.bench.zoo.lenet import lenet5
 from secateur.bench.zoo.resnet import ResNet
 from secateur.core.errors import BudgetError, IncompatibleError, MissingEvidenceError, UnknownNameError
+from secateur.granularity import Layer
 from secateur.methods import METHODS
 
 QUICK = secateur.Run(runtimes=())
@@ -54,6 +55,21 @@ def test_every_recipe(name):
     assert made.report.after.quality == {"quality": 1.0}
     again = secateur.compress(model, name, example_inputs=EXAMPLE, data=data, run=QUICK)
     assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), made.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["li2017", "taylor2019", "random"])
+def test_depth(name):
+    torch.manual_seed(0)
+    model = ResNet(3, 8, channels=3, classes=4)
+    how = replace(METHODS[name](), granularity=Layer())
+    made = secateur.compress(model, how, example_inputs=EXAMPLE, budget="0.6 macs", data=batches(), run=QUICK)
+    assert made.report.equivalence < 1e-5
+    assert 0.5 < made.plan.provenance.reached <= 0.6
+    removed = [w.group for w in made.report.widths if not w.after]
+    assert tuple(removed) == made.plan.removed
+    assert [w.group for w in made.report.widths] == list(made.plan.graph.blocks)
+    assert made.report.after.macs / made.report.before.macs == pytest.approx(made.plan.provenance.reached)
+    assert all(type(made.model.get_submodule(n)) is nn.Identity for n in removed)
 
 
 def test_without_data_nothing_is_trained():

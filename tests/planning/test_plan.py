@@ -1,6 +1,6 @@
 import re
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 import torch
@@ -11,10 +11,11 @@ from secateur.core.budget import UNITS_OF_BUDGET, Budget
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.rng import generator
 from secateur.core.scores import Scope, Scores
-from secateur.granularity import Channel, Weight
+from secateur.granularity import Channel, Layer, Weight
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace
 from secateur.planning import Constraints, plan
+from secateur.testing import case as cases
 
 WIDTHS = {"0": 4, "2": 5, "4": 3}
 
@@ -264,6 +265,65 @@ def test_single_weights(graph, of):
     whole = full["weights"] if of == "units" else full[of]
     assert made.provenance.reached == pytest.approx(counted / whole)
     assert counted / whole <= 0.5
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """Residual blocks of unequal size, called 2, 3 and 5."""
+    return cases.residual().graph
+
+
+def ranked(deep, *values):
+    return Scores({"layers": torch.tensor(values, dtype=torch.float64)}, Layer(), "by hand", Scope.GLOBAL)
+
+
+def left(deep, gone, of):
+    return cost(deep.without(gone)).of(of) / cost(deep).of(of) if of != "units" else 1 - len(gone) / 3
+
+
+@pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=repr)
+@pytest.mark.parametrize("values", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (1, 1, 1)])
+@pytest.mark.parametrize("of", UNITS_OF_BUDGET)
+def test_modules_by_brute_force(deep, values, of, allocation):
+    """All eight choices: the worst go until the budget is met, then the best of those come back that fit."""
+    order = [("2", "3", "5")[u] for u in sorted(range(3), key=lambda u: (-values[u], u))]
+    every = {left(deep, gone, of) for n in range(4) for gone in combinations(("2", "3", "5"), n)} - {0}
+    for target in sorted(every):
+        kept = next(order[:n] for n in (3, 2, 1, 0) if left(deep, order[n:], of) <= target * (1 + 1e-12))
+        for name in order:
+            more = [n for n in order if n in kept or n == name]
+            if left(deep, [n for n in order if n not in more], of) <= target * (1 + 1e-12):
+                kept = more
+        made = plan(deep, ranked(deep, *values), Budget(target, of), allocation)
+        assert set(made.removed) == {"2", "3", "5"} - set(kept)
+        assert made.provenance.reached == pytest.approx(left(deep, made.removed, of))
+
+
+def test_modules_have_names_to_freeze(deep):
+    given = ranked(deep, 1, 2, 3)
+    for rules in ({"frozen": ("2",)}, {"only": ("[35]",)}, {"only": ("layers",), "frozen": ("2",)}):
+        made = plan(deep, given, Budget(0.5, "units"), constraints=Constraints(**rules))
+        assert made.removed == ("3", "5")
+    with pytest.raises(BudgetError) as caught:
+        plan(deep, given, Budget(0.1, "params"), constraints=Constraints(frozen=("2", "3")))
+    assert caught.value.reachable == pytest.approx(left(deep, ["5"], "params"))
+    for rules in ({"frozen": ("layers",)}, {"frozen": ("2", "3", "5")}, {"only": ("2",), "frozen": ("2",)}):
+        with pytest.raises(UnsupportedError, match="Freeze less"):
+            plan(deep, given, Budget(0.5), constraints=Constraints(**rules))
+    with pytest.raises(UnknownNameError, match=r"matches no block\. Blocks: layers, 2, 3, 5"):
+        plan(deep, given, Budget(0.5), constraints=Constraints(frozen=("conv*",)))
+
+
+def test_modules_within_an_earlier_plan(deep):
+    first = plan(deep, ranked(deep, 1, 2, 3), Budget(0.7, "units"))
+    assert first.removed == ("2",)
+    second = plan(deep, ranked(deep, 9, 5, 1), Budget(0.4, "units"), constraints=Constraints(within=first))
+    assert second.removed == ("2", "5")
+    rules = Constraints(within=first, frozen=("2", "5"), multiple=16)
+    assert plan(deep, ranked(deep, 9, 5, 1), Budget(0.4, "units"), constraints=rules).removed == ("2", "3")
+    # What cannot come back is not what a larger budget brings back.
+    again = plan(deep, ranked(deep, 9, 5, 1), Budget(1.0, "params"), constraints=Constraints(within=first))
+    assert again.removed == ("2",)
 
 
 def test_provenance(graph):

@@ -8,9 +8,9 @@ import torch
 
 from secateur.apply.verify import verify
 from secateur.core.errors import VerificationError
-from secateur.core.groups import Role
+from secateur.core.groups import ChannelGraph, Role
 from secateur.core.plan import PruningPlan
-from secateur.granularity import Channel
+from secateur.granularity import Channel, Layer
 from secateur.testing.models import TINY
 from secateur.testing.system import check_cost, check_dead_units, prepare
 
@@ -80,7 +80,7 @@ def test_a_shifted_consumer(name, group, slot, dtype):
 @pytest.mark.parametrize(("name", "group", "slot"), CONSUMERS)
 def test_a_wrong_role(name, group, slot):
     found = prepare(TINY[name])
-    if "attention" in name and group.startswith("attention."):
+    if "attention." in group:
         pytest.skip("activations meet there, so the probe leaves the group alone")
     if (name, found.graph.groups[group].slots[slot].tensor) in HARMLESS:
         pytest.skip(HARMLESS[name, found.graph.groups[group].slots[slot].tensor])
@@ -129,6 +129,33 @@ def test_a_forgotten_attribute(dtype):
     broken = replace(found.graph, attributes=tuple(a for a in found.graph.attributes if a.name != "head_dim"))
     with pytest.raises(VerificationError, match="does not run"):
         verify(copy.deepcopy(found.model).to(dtype), plan_for(broken, "attention.qkv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("residual_blocks", "3.0"),  # projects its shortcut
+        ("residual_blocks", "2.0.conv1"),
+        ("pre_norm_blocks", "blocks.0.mlp"),
+        ("encoder_layer", "1"),  # has a norm behind its sum
+        ("normed_mlp", "norms.0"),
+    ],
+)
+def test_a_module_that_may_not_go(name, module):
+    found = prepare(TINY[name])
+    broken = replace(found.graph, blocks=(module,))
+    with pytest.raises(VerificationError, match=r"does not run|differ"):
+        verify(found.model, PruningPlan({}, Layer(), broken).keep("layers", []))
+
+
+@pytest.mark.parametrize("name", ["residual_blocks", "pre_norm_blocks"])
+def test_a_cost_that_forgets_a_module(name, monkeypatch):
+    found = prepare(TINY[name])
+    plan = PruningPlan({}, Layer(), found.graph).keep("layers", [0])
+    check_cost(found.model, plan, found.examples[0])
+    monkeypatch.setattr(ChannelGraph, "without", lambda graph, _: graph)
+    with pytest.raises(AssertionError, match="predicted"):
+        check_cost(found.model, plan, found.examples[0])
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -5,9 +5,9 @@ import pytest
 from secateur.allocation import ALLOCATIONS
 from secateur.core.budget import UNITS_OF_BUDGET, Budget
 from secateur.criteria import Magnitude, Random
-from secateur.granularity import Channel
+from secateur.granularity import Channel, Layer
 from secateur.testing.models import TINY
-from secateur.testing.system import check_budget, prepare
+from secateur.testing.system import check_budget, check_budget_of_modules, prepare
 
 ALLOCATIONS_ = [one for kind in ALLOCATIONS.values() for one in kind.examples()]
 
@@ -20,6 +20,17 @@ def test_budget_is_met_and_used_up(name, allocation):
         for keep in (0.05, 0.5, 0.93):
             for multiple in (1, 4):
                 check_budget(prepared, Random(), Budget(keep, of=of), allocation, multiple)
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=repr)
+@pytest.mark.parametrize("name", [name for name, network in TINY.items() if network.blocks])
+def test_budget_of_modules_is_met_and_used_up(name, allocation):
+    prepared = prepare(TINY[name])
+    for criterion in (Random(), Magnitude()):
+        for of in UNITS_OF_BUDGET:
+            for keep in (0.05, 0.5, 0.7, 0.93):
+                for minimum in (0, 2):
+                    check_budget_of_modules(prepared, criterion, Budget(keep, of), Layer(minimum=minimum), allocation)
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=repr)

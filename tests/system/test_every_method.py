@@ -10,7 +10,7 @@ from secateur.core.contracts import Criterion, UnitCriterion
 from secateur.core.errors import IncompatibleError
 from secateur.criteria import CRITERIA
 from secateur.criteria.bn_scale import BNScale
-from secateur.granularity import GRANULARITIES
+from secateur.granularity import GRANULARITIES, Channel, Layer, Weight
 from secateur.testing.models import TINY
 from secateur.testing.system import (
     check_masked_is_shrunk,
@@ -21,9 +21,15 @@ from secateur.testing.system import (
 )
 
 CRITERIA_ = [one for kind in CRITERIA.values() for one in kind.examples()]
-UNITS = [one for kind in GRANULARITIES.values() for one in kind.examples()]
+# Kinds of channels (heads, neurons, …) are channels of some groups: tests/granularity/test_kinds.py.
+UNITS = [one for kind in GRANULARITIES.values() for one in kind.examples() if type(one) in (Channel, Layer, Weight)]
 ALLOCATIONS_ = [one for kind in ALLOCATIONS.values() for one in kind.examples()]
-PAIRS = [(c, g) for c, g in product(CRITERIA_, UNITS) if g.structured or not isinstance(c, UnitCriterion)]
+ALL = [
+    (name, criterion, unit)
+    for name, criterion, unit in product(TINY, CRITERIA_, UNITS)
+    if (not unit.modular or TINY[name].blocks)
+    and ((unit.structured and not unit.modular) or not isinstance(criterion, UnitCriterion))
+]
 
 
 def made(name, criterion, granularity, allocation, keep=0.7):
@@ -39,8 +45,7 @@ def name_of(value: object) -> str:
     return repr(value)
 
 
-@pytest.mark.parametrize(("criterion", "granularity"), PAIRS, ids=name_of)
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(("name", "criterion", "granularity"), ALL, ids=name_of)
 def test_masked_is_shrunk(name, criterion: Criterion, granularity):
     # every allocation has its turn without multiplying the number of tests by their number
     allocation = ALLOCATIONS_[len(name + repr(criterion)) % len(ALLOCATIONS_)]
@@ -56,8 +61,15 @@ def test_every_allocation(name, criterion, allocation):
     check_masked_is_shrunk(prepared.model, plan, prepared.examples[:1])
 
 
-@pytest.mark.parametrize("granularity", UNITS, ids=name_of)
-@pytest.mark.parametrize("name", ["chain", "gate", "tied", "group_norm"])
+@pytest.mark.parametrize(
+    ("name", "granularity"),
+    [
+        (name, unit)
+        for name, unit in product(["chain", "gate", "tied", "group_norm", "residual_blocks", "pre_norm_blocks"], UNITS)
+        if not unit.modular or TINY[name].blocks
+    ],
+    ids=name_of,
+)
 def test_trains_alike(name, granularity):
     prepared, plan = made(name, CRITERIA["magnitude"](), granularity, ALLOCATIONS["uniform"]())
     if granularity.structured:

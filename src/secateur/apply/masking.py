@@ -120,7 +120,7 @@ def silence_(
         live: by call, entries that are alive, beside the plan's.
     """
     if plan.is_structured:
-        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.kept)) is not None}
+        found = {call: keep for call in plan.graph.live if (keep := call.live(plan.channels)) is not None}
         _make_live_(model, _both(found, live or {}))
         _silence_buffers_(model, plan)
     parameters = dict(model.named_parameters())
@@ -204,7 +204,16 @@ def _both(new: Mapping[_Key, Tensor], old: Mapping[_Key, Tensor]) -> dict[_Key, 
 
 def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
     """Let every forward that computes over cut units leave dead ones out."""
-    for name in dict.fromkeys(call.module for call in live):
+    own = dict.fromkeys(call.module for call in live)
+    # An encoder of PyTorch's hands its norms' weights to one fused call, past the norms themselves, unless a function
+    # mode is on. So it gets one, without calls of its own.
+    fused = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.TransformerEncoder | nn.TransformerEncoderLayer)
+        and any(call.startswith(f"{name}." if name else "") for call in own)
+    ]
+    for name in dict.fromkeys([*own, *fused]):
         mine = {call: keep for call, keep in live.items() if call.module == name}
         keys = dict.fromkeys((call.function, call.number) for call in mine)
         make_live_(
@@ -216,7 +225,7 @@ def _make_live_(model: nn.Module, live: Mapping[LiveCall, Tensor]) -> None:
 def _silence_buffers_(model: nn.Module, plan: PruningPlan) -> None:
     """Zero dead entries of buffers that hold numbers, running statistics aside: a constant may be added to a unit."""
     buffers = dict(model.named_buffers())
-    for name, keep in plan.kept.items():
+    for name, keep in plan.channels.items():
         slots = plan.graph.groups[name].slots if name in plan.graph.groups else ()
         for slot in slots:
             buffer = buffers.get(slot.tensor)

@@ -14,7 +14,8 @@ from secateur.graph.cut import cut_
 def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Module:
     """A smaller copy of `model` that computes what `mask(model, plan)` computes.
 
-    Structured plans cut tensors; plans of single weights bake zeros in, since no dense tensor can be smaller.
+    Plans of channels cut tensors, plans of residual blocks put `torch.nn.Identity()` in their place. Plans of single
+    weights bake zeros in, since no dense tensor can be smaller.
 
     Args:
         model: a network of the traced structure, dense or masked (by the same plan); it is not touched.
@@ -22,7 +23,8 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
         verify: check masked = shrunk on random weights and inputs (`verify`) before anything is handed over.
 
     Returns:
-        A copy of the same class and attribute paths, without masks, hooks or parametrisations of ours.
+        A copy of the same class and, but for what was taken out, attribute paths; without masks, hooks or
+        parametrisations of ours.
 
     Raises:
         IncompatibleError: the plan was made for another structure.
@@ -43,7 +45,7 @@ def shrink_(model: nn.Module, plan: PruningPlan) -> nn.Module:
         unmask_(model)
     plan.check_fits(model)
     if plan.is_structured:
-        cut_(model, plan.graph, plan.kept)
+        cut_(model, plan.graph, plan.channels, plan.removed)
         return model
     parameters = dict(model.named_parameters())
     for name, keep in plan.masks().items():

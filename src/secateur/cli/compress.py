@@ -23,6 +23,12 @@ def compress(
     recipe: Annotated[
         str, typer.Option(help="A published method (`secateur list recipes`), or a FILE.toml of your own.")
     ] = "li2017",
+    granularity: Annotated[
+        str | None,
+        typer.Option(
+            help="What one unit is (`secateur list granularities`), instead of the recipe's: layer cuts depth."
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'."),
@@ -41,13 +47,13 @@ def compress(
     freeze: Annotated[
         list[str] | None,
         typer.Option(
-            help="Pattern of groups that keep everything, 'stem.*'; may be repeated. A group has the name of its first "
-            "layer: `secateur trace` shows them."
+            help="Pattern of groups or residual blocks that lose nothing, 'stem.*'; may be repeated. A group has the "
+            "name of its first layer: `secateur trace` shows them."
         ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Pattern of groups that may be cut, all others keep everything; may be repeated."),
+        typer.Option(help="Pattern of groups or residual blocks that may be cut, all others stay; may be repeated."),
     ] = None,
     epochs: Annotated[
         float | None, typer.Option(help="Epochs of fine-tuning after each cut, instead of the recipe's.")
@@ -71,7 +77,7 @@ def compress(
     from secateur.report import table, widths_table, write_html, write_json  # noqa: PLC0415
 
     console = Console()
-    how = _tuned(_recipe(recipe), epochs=epochs, lr=lr, optimizer=optimizer)
+    how = _tuned(_of(_recipe(recipe), granularity), epochs=epochs, lr=lr, optimizer=optimizer)
     target = read_target(model, inputs)
     found = user_data(load_file(data) if data else target.file)
     rules = Constraints(multiple=multiple, frozen=tuple(freeze or ()), only=tuple(only or ()))
@@ -112,6 +118,13 @@ def _recipe(text: str) -> Recipe:
     from secateur.methods import recipe as named  # noqa: PLC0415
 
     return recipe_from_toml(read_text(text)) if text.endswith(".toml") else named(text)
+
+
+def _of(recipe: Recipe, granularity: str | None) -> Recipe:
+    """The recipe with other units, in their plainest form, if any are named."""
+    from secateur.granularity import GRANULARITIES  # noqa: PLC0415  keeps `secateur --help` quick
+
+    return recipe if granularity is None else replace(recipe, granularity=GRANULARITIES[granularity]())
 
 
 def _tuned(recipe: Recipe, **changes: Any) -> Recipe:

@@ -31,6 +31,12 @@ def trace(
     every: Annotated[
         bool, typer.Option("--every", help="Name every tensor of a group, and draw every row, however many.")
     ] = False,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Let attention lose whole heads, not positions that are the same in all.")
+    ] = False,
+    depth: Annotated[
+        bool, typer.Option("--depth", help="Also look for residual blocks that can be taken out as a whole.")
+    ] = False,
     draw: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +48,7 @@ def trace(
     """Show what can be cut, what moves together, and what is pinned and why."""
     form = _form(draw)
     target = read_target(model, inputs)
-    graph = trace_model(target.model, target.example_inputs)
+    graph = trace_model(target.model, target.example_inputs, heads=heads, depth=depth)
     console = Console()
     console.print(groups_table(graph, every))
     pinned = [g for g in graph.groups.values() if g.pinned]
@@ -53,6 +59,8 @@ def trace(
         f"{len(graph.cuttable)} groups with {total.units:,} units can be cut, {len(pinned)} are pinned. "
         f"{total.params:,} parameters, {total.macs:,} multiply-accumulates on the example inputs."
     )
+    if graph.blocks:
+        console.print(f"{len(graph.blocks)} residual blocks can go as a whole: {', '.join(graph.blocks)}.")
     for name, times in graph.unknown.items():
         console.print(f"[yellow]no rule for operator {name}[/] (met {times} times): what it touches is pinned.")
     if draw is not None:

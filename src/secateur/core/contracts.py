@@ -123,25 +123,37 @@ class UnitCriterion(Criterion):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What a granularity ranks within: a group of channels, or one weight tensor.
+    """What a granularity ranks within: a group of channels, one weight tensor, or the residual blocks of a network.
 
     Attributes:
-        name: group or tensor name.
+        name: group or tensor name, or what the granularity calls it.
         units: how many units it holds.
         tensors: the tensors whose saliencies decide about its units.
-        group: the channel group, for structured granularities.
+        group: the channel group, where units are channels.
+        modules: the module behind each unit, where units are whole modules.
+        minimum: fewest units that may stay.
     """
 
     name: str
     units: int
     tensors: tuple[str, ...]
     group: Group | None = None
+    modules: tuple[str, ...] = ()
+    minimum: int = 1
 
 
 class Granularity(ABC):
-    """Says what one unit is."""
+    """Says what one unit is.
+
+    Attributes:
+        structured: whether what goes can be taken out, so that the network gets smaller.
+        modular: whether units are whole modules and not channels of a group; only for structured ones.
+        heads: whether it needs a graph of whole attention heads, `trace(..., heads=True)`.
+    """
 
     structured: ClassVar[bool]
+    modular: ClassVar[bool] = False
+    heads: ClassVar[bool] = False
 
     @abstractmethod
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:

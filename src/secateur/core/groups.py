@@ -7,8 +7,8 @@ holds for every model of the same structure, in another process, or from a file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import prod
 from typing import Any, Literal
@@ -270,6 +270,8 @@ class ChannelGraph:
         fingerprint: hash of tensor names and shapes; checked before any plan is applied.
         unknown: operators without a rule and how often each was met.
         inputs: shapes and ranges of the example inputs, enough to make others like them (`Example.from_spec`).
+        blocks: modules that may be taken out as a whole, in order of execution: residual blocks, which give their input
+            back once all of their parameters are zero. None lies inside another.
     """
 
     groups: Mapping[str, Group]
@@ -281,6 +283,7 @@ class ChannelGraph:
     fingerprint: str
     unknown: Mapping[str, int]
     inputs: Mapping[str, Any] = field(hash=False)
+    blocks: tuple[str, ...] = ()
 
     @property
     def cuttable(self) -> dict[str, Group]:
@@ -331,6 +334,32 @@ class ChannelGraph:
                     by_dim[slot.dim] = torch.ones(size, dtype=torch.bool)
                 by_dim[slot.dim].index_fill_(0, slot.index.index_select(0, gone).view(-1), False)
         return keeps
+
+    def without(self, modules: Sequence[str]) -> ChannelGraph:
+        """The graph of the network that is left once `modules` (some of `blocks`) have been taken out.
+
+        The channels of what is left are grouped as before; tracing the smaller network may find more to cut.
+        """
+        if not modules:
+            return self
+        tensors = {n: t for n, t in self.tensors.items() if not is_in(n, modules)}
+        left = {n: tuple(s for s in g.slots if s.tensor in tensors) for n, g in self.groups.items()}
+        return replace(
+            self,
+            groups={n: replace(g, slots=left[n]) for n, g in self.groups.items() if left[n]},
+            tensors=tensors,
+            ops=tuple(op for op in self.ops if not is_in(op.module, modules)),
+            attributes=tuple(a for a in self.attributes if not is_in(a.module, modules)),
+            live=tuple(call for call in self.live if not is_in(call.module, modules)),
+            rescalings=tuple(one for one in self.rescalings if one.tensor in tensors),
+            fingerprint=fingerprint_of((n, tuple(a.size(self.full) for a in t.axes)) for n, t in tensors.items()),
+            blocks=tuple(b for b in self.blocks if b not in modules),
+        )
+
+
+def is_in(name: str, modules: Iterable[str]) -> bool:
+    """Whether `name` is one of `modules`, or a module or tensor inside one."""
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
 def fingerprint(model: nn.Module) -> str:

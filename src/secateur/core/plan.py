@@ -68,6 +68,22 @@ class PruningPlan:
         """Everything that the plan could have cut."""
         return self.granularity.blocks(self.graph)
 
+    @property
+    def channels(self) -> dict[str, Tensor]:
+        """What shrinking narrows: group name to boolean `(units,)`, True = stays."""
+        return dict(self.kept) if self.is_structured and not self.granularity.modular else {}
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The modules that shrinking takes out as a whole."""
+        kept = [(b, self.kept[b.name].tolist()) for b in self.blocks if b.modules and b.name in self.kept]
+        return tuple(m for b, stays in kept for m, stay in zip(b.modules, stays, strict=True) if not stay)
+
+    @property
+    def left(self) -> ChannelGraph:
+        """The graph without the modules that the plan takes out; groups still have their full width."""
+        return self.graph.without(self.removed)
+
     def width(self, block: str) -> int:
         """How many units of `block` stay."""
         if block in self.kept:
@@ -129,11 +145,22 @@ class PruningPlan:
                     f"the later plan sees {keep.numel()} units in {name!r}, this plan leaves {int(live.sum())}. "
                     "Make the later plan from the shrunk network."
                 )
+            self._check_same_modules(name, before, later)
             after = torch.zeros_like(before)
             after[live] = keep
             kept[name] = after & before
         # What the later plan asked for is in fractions of widths that this one leaves, so it is not taken over.
         return replace(self, kept=kept, provenance=replace(later.provenance, asked={}, frozen=()))
+
+    def _check_same_modules(self, name: str, before: Tensor, later: PruningPlan) -> None:
+        """A later plan of whole modules must speak of those that are left, and not of as many others."""
+        modules = self._block(name).modules
+        left = tuple(m for m, stays in zip(modules, before.tolist(), strict=False) if stays)
+        if left != later._block(name).modules:
+            raise IncompatibleError(
+                f"the later plan sees other modules in {name!r} than this plan leaves ({', '.join(left)}). "
+                "Apply them one after another."
+            )
 
     def check_fits(self, model: nn.Module) -> None:
         """Make sure that `model` has the structure that the plan was made for.
@@ -180,7 +207,7 @@ def _numbers(block: Block, units: Sequence[int] | Tensor) -> list[int]:
     if len(found) == block.units and all(isinstance(unit, bool) for unit in found):
         found = [number for number, stays in enumerate(found) if stays]
     whole = all(isinstance(unit, int) and not isinstance(unit, bool) for unit in found)
-    if not found or not whole or min(found) < 0 or max(found) >= block.units:
+    if (not found and block.minimum) or not whole or min(found, default=0) < 0 or max(found, default=0) >= block.units:
         raise IncompatibleError(
             f"{block.name!r} has units 0 to {block.units - 1}, got {units!r}. Name at least one existing unit by its "
             f"number, or give {block.units} booleans."
@@ -189,7 +216,7 @@ def _numbers(block: Block, units: Sequence[int] | Tensor) -> list[int]:
 
 
 def _check_width(block: Block, width: int) -> None:
-    least = max(block.group.minimum, 1) if block.group else 1
+    least = max(block.group.minimum, block.minimum) if block.group else block.minimum
     step = block.group.multiple if block.group else 1
     if width < least or (width % step and width != block.units):
         raise IncompatibleError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -57,5 +58,21 @@ class Registry(Mapping[str, T], Generic[T]):
     def _load_outside(self) -> None:
         if not self._outside_loaded:
             self._outside_loaded = True
-            for point in entry_points(group=f"secateur.{self.kind}"):
-                point.load()
+            load_outside(self.kind)
+
+
+def load_outside(kind: str) -> None:
+    """Import what other packages offer under the entry-point group `secateur.<kind>`.
+
+    One that cannot be imported is left out with a warning that names it: it must not take everything else with it.
+    """
+    for point in entry_points(group=f"secateur.{kind}"):
+        try:
+            point.load()
+        except Exception as error:  # whatever the other package raises
+            package = point.dist.name if point.dist is not None else "an unnamed package"
+            warnings.warn(
+                f"{package} offers a {kind} under the entry point '{point.name} = {point.value}', which cannot be "
+                f"loaded ({type(error).__name__}: {error}). It is left out; mend or uninstall {package}.",
+                stacklevel=2,
+            )

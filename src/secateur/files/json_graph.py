@@ -20,6 +20,7 @@ from secateur.core.groups import (
     Role,
     Slot,
     TensorAxes,
+    is_in,
 )
 from secateur.files.json_index import index_from_json, index_to_json
 from secateur.files.json_inputs import inputs_from_json
@@ -46,6 +47,7 @@ def graph_to_json(graph: ChannelGraph) -> dict[str, Any]:
         "groups": {name: _group_to_json(group) for name, group in graph.groups.items()},
         "ops": [_op_to_json(op) for op in graph.ops],
         "attributes": [_attribute_to_json(attribute) for attribute in graph.attributes],
+        "blocks": list(graph.blocks),
     }
 
 
@@ -56,7 +58,8 @@ def graph_from_json(node: Node) -> ChannelGraph:
         CodecError: something is missing, malformed, or refers to what is not there.
     """
     fields = node.record(
-        "fingerprint", "inputs", "unknown", "live", "rescalings", "tensors", "groups", "ops", "attributes"
+        *("fingerprint", "inputs", "unknown", "live", "rescalings", "tensors", "groups", "ops", "attributes"),
+        optional=("blocks",),  # older files have none
     )
     # Widths first: axes speak of groups, and slots speak of axes.
     groups = fields["groups"].entries()
@@ -72,7 +75,17 @@ def graph_from_json(node: Node) -> ChannelGraph:
         fingerprint=fields["fingerprint"].text(),
         unknown={name: count.whole(low=0) for name, count in fields["unknown"].entries().items()},
         inputs=inputs_from_json(fields["inputs"]),
+        blocks=_blocks_from_json(fields["blocks"], tensors) if "blocks" in fields else (),
     )
+
+
+def _blocks_from_json(node: Node, tensors: dict[str, TensorAxes]) -> tuple[str, ...]:
+    blocks = tuple(name.text() for name in node.items())
+    for number, block in enumerate(blocks):
+        others = blocks[:number] + blocks[number + 1 :]
+        if is_in(block, others) or not any(name.startswith(f"{block}.") for name in tensors):
+            raise node.items()[number].fail("the name of a module that holds tensors and no other block")
+    return blocks
 
 
 def _axis_to_json(axis: Axis) -> Any:

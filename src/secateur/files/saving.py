@@ -114,8 +114,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, st
 
 def _check_widths(model: nn.Module, plan: PruningPlan) -> None:
     """Refuse now what `load` would have to refuse later."""
-    widths = plan.graph.widths(plan.kept) if plan.is_structured else plan.graph.full
-    shapes = {name: tuple(a.size(widths) for a in t.axes) for name, t in plan.graph.tensors.items()}
+    widths = plan.graph.widths(plan.channels)
+    shapes = {name: tuple(a.size(widths) for a in t.axes) for name, t in plan.left.tensors.items()}
     if fingerprint(model) == fingerprint_of(shapes.items()):
         return
     found = {n: tuple(t.shape) for n, t in [*model.named_parameters(), *model.named_buffers()]}

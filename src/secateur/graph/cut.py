@@ -1,19 +1,20 @@
-"""The one function that makes tensors smaller."""
+"""The one function that makes networks smaller."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from secateur.core.groups import Attribute, ChannelGraph
+from secateur.graph.attention import settle_fast_paths_
 
 #: Memory layouts beside the usual one, and for how many dims they exist.
 _LAYOUTS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
-def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> None:
+def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], removed: Sequence[str] = ()) -> None:
     """Remove from every tensor of `model` the entries of units that are not kept, and refresh what follows widths.
 
     Parameters stay the same objects, so that ties, hooks and `requires_grad` survive; gradients are cut alongside.
@@ -23,6 +24,7 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
         model: changed in place.
         graph: where the units live.
         kept: group name to boolean `(units,)`; groups not named keep all.
+        removed: modules that an identity takes the place of.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     widths = graph.widths(kept)
@@ -45,6 +47,18 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> N
             else:
                 tensor.data = _select(tensor.data, index)
     refresh_(model, graph.attributes, widths)
+    settle_fast_paths_(model)
+    remove_(model, removed)
+
+
+def remove_(model: nn.Module, names: Iterable[str]) -> None:
+    """Put an identity in the place of modules, under every name that they have; all other paths stay as they are."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for module in [modules[name] for name in names]:
+        identity = nn.Identity().train(module.training)
+        for path in [path for path, other in modules.items() if other is module]:
+            owner, _, leaf = path.rpartition(".")
+            setattr(modules[owner], leaf, identity)
 
 
 def refresh_(model: nn.Module, attributes: Iterable[Attribute], widths: Mapping[str, int]) -> None:

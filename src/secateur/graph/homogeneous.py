@@ -218,7 +218,10 @@ def scalable(recording: Recording, ref: Ref, at: int) -> list[Scaled] | None:
     search = _Search(recording, makers)
     if not search.scale(ref, at, torch.ones(ref.shape, dtype=torch.bool)) or not search.private(at):
         return None
-    found = [_along(name, wanted) for name, wanted in search.ends]
+    ends: dict[str, Tensor] = {}
+    for name, wanted in search.ends:  # the same weights are met on every way that leads to them
+        ends[name] = ends[name] | wanted if name in ends else wanted
+    found = [_along(name, wanted) for name, wanted in ends.items()]
     return None if any(f is None for f in found) else [f for f in found if f is not None]
 
 

@@ -180,19 +180,19 @@ class Atoms:
         return part
 
 
-def strongest(parts: Tensor) -> Role:
-    """The role of a dim, given the parts its atoms play; a dim that plays none merely tracks."""
-    best = int(parts.max()) if parts.numel() else -1
-    return _PRECEDENCE[max(best, 0)]
+def strongest(part: int) -> Role:
+    """The role of a dim, given the strongest part that its atoms play; a dim that plays none merely tracks."""
+    return _PRECEDENCE[max(part, 0)]
 
 
-def separate(atoms: Atoms, moved: Tensor, where: str) -> tuple[int, Tensor] | None:
+def separate(atoms: Atoms, moved: Tensor, where: str, carrier: int | None = None) -> tuple[int, Tensor] | None:
     """Read one label vector off a label tensor that an operator has moved around.
 
     Args:
         atoms: where joins are written to.
         moved: labels of one input dim, after the operator, in the shape of the output.
         where: the operator and its place, for reasons.
+        carrier: the output dim that is to carry them, if it is known.
 
     Returns:
         The output dim that now carries the labels, and the vector along it; None where nothing varies. Where the
@@ -215,6 +215,7 @@ def separate(atoms: Atoms, moved: Tensor, where: str) -> tuple[int, Tensor] | No
     if len(dims) == 1:
         return dims[0], moved.reshape(-1)
     dim = dims[-2] if atoms.heads else max(dims, key=lambda d: (_classes(moved, d), d))
+    dim = carrier if carrier is not None and carrier in dims else dim
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
     fixed = (rows == 0).any(0)
     atoms.pin(rows[:, fixed][rows[:, fixed] > 0], f"shares a position with an entry that may not be cut: {where}")

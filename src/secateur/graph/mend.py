@@ -9,7 +9,7 @@ from itertools import combinations, islice
 from torch import Tensor
 
 from secateur.core.groups import Attribute, ChannelGraph
-from secateur.graph.probe import Fault, Scene, faults, peers
+from secateur.graph.probe import Fault, Scene, gets_past, peers
 from secateur.graph.record import Ref
 from secateur.graph.solve import Solution
 
@@ -56,8 +56,7 @@ def mend(
     proven = {one.name for one in mended}
     candidates = sorted(_candidates(scene, solution, fault.module, fault.number), key=lambda a: a.name not in proven)
     for found in (*_listed(scene, solution, fault), *_choices(candidates)):
-        after = faults(scene, solution, with_mended(graph, solution, [*mended, *found]))
-        if not after or after[0].number > fault.number:
+        if gets_past(scene, solution, with_mended(graph, solution, [*mended, *found]), fault.number):
             return [*found, *_echoes(scene, solution, fault, found)]
     return None
 

@@ -20,7 +20,7 @@ from secateur.core.groups import ChannelGraph, Group
 from secateur.core.rng import generator
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
-from secateur.graph.record import Call, Ref, record
+from secateur.graph.record import Call, Ref, Stop, record
 from secateur.graph.solve import Solution
 
 #: Operators that only change how a tensor lies in memory.
@@ -94,21 +94,33 @@ def _some(group: Group, count: int) -> Tensor:
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
     """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
-    found = _torn(scene, solution)
+    found: list[Fault] = []
     for trials in ((trial_widths(graph), _unequal_widths(graph)), _lone_widths(scene, solution, graph)):
-        found = [f for kept in trials if (f := find_fault(scene, solution, graph, kept)) is not None] + found
+        for kept in trials:
+            fault = find_fault(scene, solution, graph, kept, found[0].number if found else None)
+            if fault is not None:
+                found = [*found, fault] if found and found[0].number == fault.number else [fault]
         if found:
             break
-    first = min((f.number for f in found), default=0)
-    return [f for f in found if f.number == first]
+    torn = _torn(scene, solution)
+    return [torn] if torn is not None and (not found or torn.number < found[0].number) else found
 
 
-def _torn(scene: Scene, solution: Solution) -> list[Fault]:
+def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int) -> bool:
+    """Whether no trial has a fault up to the call of this number."""
+    trials = (trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph))
+    torn = _torn(scene, solution)
+    return (torn is None or torn.number > number) and all(
+        find_fault(scene, solution, graph, kept, number) is None for kept in trials
+    )
+
+
+def _torn(scene: Scene, solution: Solution) -> Fault | None:
     """The first call that takes units of one group apart, so that no number can follow the cut."""
     for number, pieces in scene.walk.pieces.items():
         if any(solution.axis(v, len(v)) is None for v in pieces):
-            return [Fault(number, scene.calls[number].module, "names entries by position")]
-    return []
+            return Fault(number, scene.calls[number].module, "names entries by position")
+    return None
 
 
 def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
@@ -127,39 +139,68 @@ def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[
     return trials
 
 
-def find_fault(scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> Fault | None:
-    """Run a cut copy and compare operator by operator with the prediction."""
+def find_fault(
+    scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor], last: int | None = None
+) -> Fault | None:
+    """Run a cut copy and compare operator by operator with the prediction; calls after number `last` do not matter."""
     trial = copied(scene.model)
     cut_(trial, graph, kept)
-    seen, widths = record(trial, scene.example), graph.widths(kept)
-    numbers, calls = _essential(scene.calls)
-    _, seen_calls = _essential(seen.calls)
-    for number, before, now in zip(numbers, calls, seen_calls, strict=False):
-        what = _differs(scene.walk, number, before, now, solution, kept)
+    watch = _Comparison(scene, solution, kept, graph.widths(kept), last)
+    seen = record(trial, scene.example, watch)
+    if watch.ended:
+        return watch.fault
+    if seen.failure is not None:
+        what = f"the forward pass fails after a cut ({_first_line(seen.failure[0])})"
+        return Fault(watch.numbers[min(watch.met, len(watch.numbers) - 1)], seen.failure[1], what)
+    return watch.on_another_path() if watch.met < len(watch.numbers) else None
+
+
+class _Comparison:
+    """Compares calls with the prediction as they are made, and stops the pass at the first that is otherwise.
+
+    Attributes:
+        numbers: of the calls that are expected: those that compute something, for copies come and go with the layout.
+        met: how many of them were made.
+        ended: whether the pass was stopped.
+        fault: what was found then, if anything.
+    """
+
+    def __init__(
+        self, scene: Scene, solution: Solution, kept: Mapping[str, Tensor], widths: Mapping[str, int], last: int | None
+    ) -> None:
+        self.scene, self.solution, self.kept, self.widths, self.last = scene, solution, kept, widths, last
+        self.numbers = [number for number, call in enumerate(scene.calls) if call.name not in _COPIES]
+        self.met, self.ended = 0, False
+        self.fault: Fault | None = None
+
+    def __call__(self, now: Call) -> None:
+        if now.name in _COPIES:
+            return
+        if not self.ended:
+            self.fault = self._look(now)
+            self.ended = self.fault is not None or (self.last is not None and self.numbers[self.met] >= self.last)
+            self.met += 1
+        if self.ended:
+            raise Stop
+
+    def on_another_path(self) -> Fault:
+        """The fault of a pass that makes more calls than expected, or fewer."""
+        number = self.numbers[min(self.met, len(self.numbers)) - 1]
+        return Fault(number, self.scene.calls[number].module, "the forward pass takes another path after a cut")
+
+    def _look(self, now: Call) -> Fault | None:
+        if self.met == len(self.numbers):
+            return self.on_another_path()
+        number = self.numbers[self.met]
+        before = self.scene.calls[number]
+        what = _differs(self.scene.walk, number, before, now, self.solution, self.kept)
         if what:
             return Fault(number, before.module, what)
-        if not _same_numbers(scene.walk, number, before, now, solution, kept):
+        if not _same_numbers(self.scene.walk, number, before, now, self.solution, self.kept):
             old, new = before.scalars(), now.scalars()
-            return Fault(
-                number,
-                before.module,
-                f"computes the number {old} from a width (it becomes {new})",
-                (tuple(old), tuple(new)),
-                widths,
-            )
-    if seen.failure is not None:
-        number = numbers[min(len(seen_calls), len(numbers) - 1)]
-        return Fault(number, seen.failure[1], f"the forward pass fails after a cut ({_first_line(seen.failure[0])})")
-    if len(seen_calls) != len(calls):
-        number = numbers[min(len(seen_calls), len(calls)) - 1]
-        return Fault(number, scene.calls[number].module, "the forward pass takes another path after a cut")
-    return None
-
-
-def _essential(calls: list[Call]) -> tuple[list[int], list[Call]]:
-    """The calls that compute something, with their numbers: copies come and go with the memory layout."""
-    kept = [(number, call) for number, call in enumerate(calls) if call.name not in _COPIES]
-    return [number for number, _ in kept], [call for _, call in kept]
+            what = f"computes the number {old} from a width (it becomes {new})"
+            return Fault(number, before.module, what, (tuple(old), tuple(new)), self.widths)
+        return None
 
 
 def _differs(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
+from secateur.graph.attention import width_ties
 from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
 from secateur.graph.rules.base import RULES, Booking, Position, Rule, Site
@@ -82,6 +83,7 @@ def propagate(
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
         _check_bare(atoms, training)
     _check_bare(atoms, recording)
+    atoms.edges += width_ties(model, owned)
     for name in set(owned) - set(walk.first_use):
         for labels in owned[name]:
             atoms.pin(labels, "is not used in the traced forward pass")
@@ -107,12 +109,16 @@ def _run(walk: Propagation, model: nn.Module) -> None:
     modules = dict(model.named_modules())
     for key, home in recording.storage.items():
         walk.sharing.setdefault(home, []).append(key)
+    idle = _idle(recording, modules)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
             if ref.key in recording.names:
                 walk.first_use.setdefault(recording.names[ref.key], number)
+        pins = len(walk.atoms.pins)
         _step(walk, call, states, modules)
+        if number in idle:  # it does not matter what becomes of what nobody reads
+            del walk.atoms.pins[pins:]
     for ref in recording.outputs:
         for labels in states.get(ref.key, State.free(0)).labels:
             walk.atoms.pin(labels, "is an output of the model")
@@ -126,6 +132,19 @@ def _check_bare(atoms: Atoms, recording: Recording) -> None:
             if known != call.name:
                 where = f"operator {call.name.replace('::', '.')} at {call.module or 'the top module'}"
                 atoms.pin(labels, f"is read by {known.replace('::', '.')}, too, which divides by its length: {where}")
+
+
+def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
+    """Calls of PyTorch's attention whose results nobody reads: weights averaged over heads, mostly thrown away."""
+    wanted, idle = {ref.key for ref in recording.outputs}, set()
+    for number in range(len(recording.calls) - 1, -1, -1):
+        call = recording.calls[number]
+        unread = all(isinstance(x, Ref) and x.key not in wanted for x in call.outputs) and not call.mutates
+        if unread and isinstance(modules[call.module], nn.MultiheadAttention):
+            idle.add(number)
+        else:
+            wanted |= {ref.key for ref in call.refs()}
+    return idle
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,8 +58,7 @@ class Call:
     @property
     def name(self) -> str:
         """Schema name without the in-place underscore: `aten::relu_` and `aten::relu` are one operator."""
-        name = str(self.func._schema.name)  # noqa: SLF001  torch offers no public name
-        return name.removesuffix("_") if self.func._schema.is_mutable and not name.endswith("__") else name  # noqa: SLF001
+        return _name_of(self.func)
 
     @property
     def mutates(self) -> bool:
@@ -67,17 +67,38 @@ class Call:
 
     def refs(self) -> list[Ref]:
         """All tensor arguments."""
-        return [x for x in tree_leaves(self.bound) if isinstance(x, Ref)]
+        return [x for value in self.bound.values() for x in _leaves(value) if isinstance(x, Ref)]
 
     def scalars(self) -> list[float]:
         """All numbers that enter the arithmetic, sizes and dims left out; they must not change when widths do."""
-        kinds = {a.name: str(a.type) for a in self.func._schema.arguments}  # noqa: SLF001  torch offers no public name
+        kinds = _kinds_of(self.func)
         return [
             float(x)
             for name, value in self.bound.items()
-            for x in tree_leaves(value)
+            for x in _leaves(value)
             if isinstance(x, float) or (type(x) is int and kinds.get(name, "number") in _NUMBERS)
         ]
+
+
+@cache
+def _name_of(func: OpOverload) -> str:
+    name = str(func._schema.name)  # noqa: SLF001  torch offers no public name
+    return name.removesuffix("_") if func._schema.is_mutable and not name.endswith("__") else name  # noqa: SLF001
+
+
+@cache
+def _kinds_of(func: OpOverload) -> dict[str, str]:
+    """Arguments by name, in order, with their types."""
+    return {a.name: str(a.type) for a in func._schema.arguments}  # noqa: SLF001  torch offers no public name
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in an argument or a result of an operator: nothing is nested but lists and tuples."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 @dataclass(slots=True)
@@ -97,6 +118,14 @@ class Recording:
     outputs: list[Ref] = field(default_factory=list)
     storage: dict[int, int] = field(default_factory=dict)
     failure: tuple[Exception, str] | None = None
+
+
+class Stop(BaseException):
+    """Raised by a watcher that has seen enough. Not an `Exception`, so that no forward pass takes it for its own."""
+
+
+#: Looks at every call right after it was made.
+Watch = Callable[[Call], None]
 
 
 @dataclass(slots=True)
@@ -131,11 +160,15 @@ class _Functions(TorchFunctionMode):
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, model: nn.Module, recording: Recording, functions: _Functions) -> None:
+    def __init__(
+        self, model: nn.Module, inputs: Example, recording: Recording, functions: _Functions, watch: Watch | None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        self.shapes = OnlyShapes([*model.parameters(), *model.buffers(), *inputs.tensors()])
         self.recording = recording
         self.functions = functions
         self.paused = False
+        self.watch = watch
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}
@@ -159,8 +192,8 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         if self.paused:
-            return func(*args, **kwargs)
-        return self.note(func, args, kwargs, lambda: func(*args, **kwargs))
+            return self.shapes.run(func, args, kwargs)
+        return self.note(func, args, kwargs, lambda: self.shapes.run(func, args, kwargs))
 
     def whole(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
         """Note a call without what happens inside it."""
@@ -172,17 +205,18 @@ class _Recorder(TorchDispatchMode):
 
     def note(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], run: Callable[[], Any]) -> Any:
         """Write one call down and return what it returns."""
-        names = [a.name for a in func._schema.arguments]  # noqa: SLF001
-        bound = dict(zip(names, self.hide(args), strict=False)) | {k: self.hide(v) for k, v in kwargs.items()}
+        bound = dict(zip(_kinds_of(func), self.hide(args), strict=False)) | {k: self.hide(v) for k, v in kwargs.items()}
         bound.pop("device", None)  # a recording is the same wherever it is made
         if func.name().startswith("aten::lift_fresh") and args[0].numel() == 1:
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         if func.name().startswith("aten::as_strided"):
             bound["moves"] = not _same_places(args[0], *args[1:], **kwargs)
         out = run()
-        outputs = tuple(self.hide(x) for x in tree_leaves(out))
+        outputs = tuple(self.hide(x) for x in _leaves(out))
         where = self.functions.stack[-1].module
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
+        if self.watch is not None:
+            self.watch(self.recording.calls[-1])
         return out
 
     def hide(self, value: Any) -> Any:
@@ -218,31 +252,36 @@ def plain_operators() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def record(model: nn.Module, example: Example) -> Recording:
-    """Run `model` (a copy that may be used up) and write down what happens; a failing pass is recorded as `failure`."""
+def record(model: nn.Module, example: Example, watch: Watch | None = None) -> Recording:
+    """Run `model` (a copy that may be used up) and write down what happens; a failing pass is recorded as `failure`.
+
+    Args:
+        model: runs as it is, in its mode and on its device.
+        example: its inputs; the pass gets copies.
+        watch: called with every call; may raise `Stop`, which ends the pass and is no failure.
+    """
     recording, stack = Recording(), [_Frame("")]
     handles = []
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(_Frame(name))))
         handles.append(module.register_forward_hook(lambda *_: _pop(stack)))
-    functions = _Functions(stack)
-    recorder = _Recorder(model, recording, functions)
-    example = example.map(torch.clone)  # a forward may write into its inputs
-    guard = OnlyShapes([*model.parameters(), *model.buffers(), *example.tensors()])
+    functions, example = _Functions(stack), example.map(torch.clone)  # a forward may write into its inputs
+    recorder = _Recorder(model, example, recording, functions, watch)
     try:
         with (
             torch.random.fork_rng(devices=[]),
             torch.no_grad(),
             plain_operators(),
             functions,
-            guard,
             recorder,
             WholeCalls(recorder.whole),
         ):
             output = example.call(model)
         recording.outputs = [recorder.ref(x) for x in tensors_in(output)]
-        if guard.failure is not None:  # the forward pass has caught it
-            raise guard.failure
+        if recorder.shapes.failure is not None:  # the forward pass has caught it
+            raise recorder.shapes.failure
+    except Stop:
+        pass
     except Exception as error:
         recording.failure = (error, stack[-1].module)
     finally:

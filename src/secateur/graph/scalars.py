@@ -21,6 +21,9 @@ from secateur.graph.ties import Place, labels_at, places
 #: Powers of a width that occur: the root in attention, its root where queries and keys are both scaled, and so on.
 _POWERS = (-0.5, 0.5, -0.25, 0.25, -1.0, 1.0, -0.75, 0.75, -2.0, 2.0)
 
+#: Operators that hand a number on as it is.
+_COPIES = ("aten::_to_copy", "aten::detach", "aten::alias", "aten::clone", "aten::lift_fresh")
+
 
 def absorb(scene: Scene, solution: Solution, graph: ChannelGraph, found: list[Fault]) -> bool:
     """Let weights make up for a number that follows a width, in all modules of the kind; False if none can."""
@@ -95,8 +98,10 @@ def _use(scene: Scene, number: int, power: float) -> tuple[Ref, int, float] | No
         if not read:
             continue
         out = next((x for x in calls[at].outputs if isinstance(x, Ref)), None)
-        if calls[at].name in ("aten::_to_copy", "aten::detach", "aten::alias", "aten::clone", "aten::lift_fresh"):
+        if calls[at].name in _COPIES:
             made = out or made
+        elif calls[at].name in ("aten::mul", "aten::div") and len(calls[at].refs()) == 1 and read == ["self"]:
+            made = out or made  # times a constant
         elif calls[at].name in ("aten::sqrt", "aten::rsqrt") and out is not None:
             made, power = out, power * (0.5 if calls[at].name == "aten::sqrt" else -0.5)
         elif calls[at].name in ("aten::mul", "aten::div"):

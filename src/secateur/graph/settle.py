@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -29,21 +28,34 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
     mended: list[Mended] = []
     while True:
         solution = solve(walk)
-        graph = with_mended(build(model, walk, solution, inputs), solution, mended)
-        found = faults(scene, solution, graph)
+        plain = build(model, walk, solution, inputs)
+        found, mended = _mend_all(scene, solution, plain, mended)
+        graph = with_mended(plain, solution, mended)
         if not found:
-            return replace(graph, inputs=inputs)
+            return graph
         fault = found[0]
-        if fault.scalars != ((), ()):
-            if not absorb(scene, solution, graph, found):
-                _pin(scene, solution, fault)
-            continue
-        news = mend(scene, solution, graph, fault, mended)
-        if news is not None:
-            keys = {one.key for one in news}
-            mended = [one for one in mended if one.key not in keys] + news
-        elif not tie(scene, solution, fault, mended):
+        done = absorb(scene, solution, graph, found) if _is_numeric(fault) else tie(scene, solution, fault, mended)
+        if not done:
             _pin(scene, solution, fault)
+
+
+def _mend_all(
+    scene: Scene, solution: Solution, plain: ChannelGraph, mended: list[Mended]
+) -> tuple[list[Fault], list[Mended]]:
+    """Mend integers for as long as that helps; returns the faults that are left, if any, and all that is mended."""
+    while True:
+        graph = with_mended(plain, solution, mended)
+        found = faults(scene, solution, graph)
+        news = mend(scene, solution, graph, found[0], mended) if found and not _is_numeric(found[0]) else None
+        if news is None:
+            return found, mended
+        keys = {one.key for one in news}
+        mended = [one for one in mended if one.key not in keys] + news
+
+
+def _is_numeric(fault: Fault) -> bool:
+    """Whether the arithmetic got another number: no integer is to be mended then, but weights may take it up."""
+    return fault.scalars != ((), ())
 
 
 def _pin(scene: Scene, solution: Solution, fault: Fault) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from secateur.core.groups import (
     fingerprint,
 )
 from secateur.core.rng import generator
+from secateur.graph.attention import attention_attributes
 from secateur.graph.attributes import standard_attributes
 from secateur.graph.labels import strongest
 from secateur.graph.propagate import Propagation
@@ -38,22 +39,32 @@ class Solution:
         groups: by name, in order of first use.
         group_of: for every atom the number of its group, -1 where it belongs to none.
         unit_of: for every atom the number of its unit within the group.
+        axes: axes that have been asked for, by the groups and units along the dim.
+        cut: the cut that was asked for last, and for every atom whether it stays.
     """
 
     groups: dict[str, Group]
     group_of: Tensor
     unit_of: Tensor
+    axes: dict[bytes, Axis | None] = field(default_factory=dict)
+    cut: tuple[Mapping[str, Tensor], Tensor] | None = None
 
     def axis(self, labels: Tensor | None, size: int) -> Axis | None:
         """The length of a dim as a function of widths; None where it is not one (units of unequal share)."""
         if labels is None:
             return Axis(size)
-        groups = self.group_of[labels]
+        along = torch.stack([self.group_of[labels], self.unit_of[labels]])
+        key = along.numpy().tobytes()  # most dims are like others: all that a batch norm keeps, say
+        if key not in self.axes:
+            self.axes[key] = self._axis(*along)
+        return self.axes[key]
+
+    def _axis(self, groups: Tensor, units: Tensor) -> Axis | None:
         names = list(self.groups)
         terms, fixed = [], int((groups < 0).sum())
         for number in groups[groups >= 0].unique().tolist():
             group = self.groups[names[number]]
-            count = torch.bincount(self.unit_of[labels[groups == number]], minlength=group.units)
+            count = torch.bincount(units[groups == number], minlength=group.units)
             if group.pinned:
                 fixed += int(count.sum())
             elif bool((count == count[0]).all()):
@@ -66,42 +77,40 @@ class Solution:
         """How many entries of a dim stay, counted entry by entry."""
         if labels is None:
             return size
-        stays = torch.ones(len(labels), dtype=torch.bool)
-        groups = self.group_of[labels]
-        for number, name in enumerate(self.groups):
-            if name in kept:
-                mine = groups == number
-                stays[mine] = kept[name][self.unit_of[labels[mine]]]
-        return int(stays.sum())
+        if self.cut is None or self.cut[0] is not kept:
+            self.cut = kept, self._stays(kept)
+        return int(self.cut[1][labels].sum())
+
+    def _stays(self, kept: Mapping[str, Tensor]) -> Tensor:
+        """For every atom whether it stays."""
+        first = torch.tensor([0, *(group.units for group in self.groups.values())]).cumsum(0)
+        stays = [kept.get(name, torch.ones(group.units, dtype=torch.bool)) for name, group in self.groups.items()]
+        stays.append(torch.ones(1, dtype=torch.bool))  # for atoms of no group, as the last of all
+        return torch.cat(stays)[torch.where(self.group_of < 0, -1, first[self.group_of] + self.unit_of)]
 
 
 def solve(walk: Propagation) -> Solution:
     """Group the atoms of a propagation."""
     atoms = walk.atoms
     root = atoms.components()
-    reasons = _reasons(walk, root)
+    pin, live = _first_pins(walk, root), _live(walk, root)
     table = _Table.of(walk, root)
-    signature = table.signatures(atoms.count)
-    salt = {why: hash_of(why) for why in set(reasons.values())}
-    for atom, why in reasons.items():
-        signature[atom] += salt[why]  # pinned units never share a group with units that may go
-    parts, live, kinds = atoms.role_of(), _live(walk, root), atoms.kind_of(root)
+    reasons = [*(why for _, why in atoms.pins), None]  # the last for atoms without a pin, whose number is -1
+    salts = {why: hash_of(why) if why else 0 for why in set(reasons)}
+    salt = torch.tensor([salts[why] for why in reasons])
+    # Pinned units never share a group with units that may go. Those that nobody would cut make no group.
+    together = table.together(table.signatures(atoms.count) + salt[pin])
+    members = [units for units in together if reasons[int(pin[units[0]])] != ""]
+    number, unit = torch.full((atoms.count,), -1), torch.full((atoms.count,), -1)
+    for n, units in enumerate(members):
+        number[units], unit[units] = n, torch.arange(len(units))
+    sizes, kinds = [len(units) for units in members], atoms.kind_of(root)
     groups: dict[str, Group] = {}
-    group_of = torch.full((atoms.count,), -1)
-    unit_of = torch.full((atoms.count,), -1)
-    for units in table.groups(signature):
-        pinned = reasons.get(int(units[0]))
-        if pinned == "":
-            continue
-        slots = table.slots(units, parts, atoms.count)
-        name = _name(slots, groups)
-        kind = kinds.get(int(units[0])) or _kind(walk, slots)
-        groups[name] = Group(name, len(units), slots, exact=int(units[0]) not in live, pinned=pinned or "", kind=kind)
-        numbers = torch.full((atoms.count,), -1)
-        numbers[units] = torch.arange(len(units))
-        mine = numbers[root] >= 0
-        group_of[mine], unit_of[mine] = len(groups) - 1, numbers[root][mine]
-    solution = Solution(groups, group_of, unit_of)
+    for units, slots in zip(members, table.slots(number, unit, atoms.role_of(), sizes), strict=True):
+        name, one = _name(slots, groups), int(units[0])
+        pinned, kind = reasons[int(pin[one])] or "", kinds.get(one) or _kind(walk, slots)
+        groups[name] = Group(name, len(units), slots, exact=one not in live, pinned=pinned, kind=kind)
+    solution = Solution(groups, number[root], unit[root])
     _limit_(solution, walk.atoms.minima)
     return solution
 
@@ -123,6 +132,7 @@ def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
     for name, group in solution.groups.items():
         if not group.pinned and group.minimum >= group.units:
             solution.groups[name] = replace(group, pinned=reasons[name])
+    solution.axes.clear()  # they told of groups that could be cut
 
 
 def _raise_(solution: Solution, reasons: dict[str, str], name: str, minimum: int, why: str) -> None:
@@ -153,7 +163,11 @@ def build(model: nn.Module, walk: Propagation, solution: Solution, inputs: Mappi
         groups=solution.groups,
         tensors=tensors,
         ops=tuple(ops),
-        attributes=standard_attributes(model, tensors) + _kept_sizes(walk, solution, tensors),
+        attributes=(
+            *standard_attributes(model, tensors),
+            *attention_attributes(model, tensors, solution.groups),
+            *_kept_sizes(walk, solution, tensors),
+        ),
         live=_live_calls(walk, solution),
         rescalings=_rescalings(walk, solution),
         fingerprint=fingerprint(model),
@@ -219,14 +233,16 @@ def hash_of(text: str) -> int:
     return int(torch.randint(2**62, (1,), generator=generator(0, text)))
 
 
-def _reasons(walk: Propagation, root: Tensor) -> dict[int, str]:
-    """Component to why it is pinned. The first telling reason wins; empty ones mark dims nobody would cut."""
-    reasons: dict[int, str] = {}
-    for atoms, why in walk.atoms.pins:
-        for atom in root[atoms[atoms > 0]].unique().tolist():
-            if not reasons.get(atom):
-                reasons[atom] = why
-    return reasons
+def _first_pins(walk: Propagation, root: Tensor) -> Tensor:
+    """For every component the number of the pin that counts, the first with a reason; -1 without any; `(count,)`."""
+    pins = walk.atoms.pins
+    order = torch.arange(len(pins)) + torch.tensor([0 if why else len(pins) for _, why in pins], dtype=torch.long)
+    atoms = torch.cat([torch.zeros(0, dtype=torch.long), *(a for a, _ in pins)])
+    turn = order.repeat_interleave(torch.tensor([len(a) for a, _ in pins], dtype=torch.long))
+    none = 2 * len(pins)
+    first = torch.full((walk.atoms.count,), none).scatter_reduce_(0, root[atoms], turn, "amin")
+    first[0] = none
+    return torch.where(first == none, -1, first % max(len(pins), 1))
 
 
 def _live(walk: Propagation, root: Tensor) -> set[int]:
@@ -272,7 +288,7 @@ class _Table:
         salt = torch.randint(2**40, (len(self.places),), generator=generator(0, "places"))
         return torch.zeros(count, dtype=torch.long).scatter_add_(0, self.component, salt[self.place])
 
-    def groups(self, signature: Tensor) -> list[Tensor]:
+    def together(self, signature: Tensor) -> list[Tensor]:
         """Components with equal signatures; groups and the units within them in order of first appearance."""
         count = len(signature)
         first = torch.full((count,), len(self.component)).scatter_reduce_(
@@ -285,20 +301,27 @@ class _Table:
             together.setdefault(sign, []).append(component)
         return [torch.tensor(units) for units in together.values()]
 
-    def slots(self, units: Tensor, parts: Tensor, count: int) -> tuple[Slot, ...]:
-        """Every place where the units of a group live, with the entries of each unit."""
-        number = torch.full((count,), -1)
-        number[units] = torch.arange(len(units))
+    def slots(self, number: Tensor, unit: Tensor, parts: Tensor, units: list[int]) -> list[tuple[Slot, ...]]:
+        """Every place where the units of each group live, with the entries of each unit.
+
+        Args:
+            number: of the group of every component, -1 where it belongs to none.
+            unit: number of every component within its group.
+            parts: for every atom the part it plays (`Atoms.role_of`).
+            units: how many each group has.
+        """
         rows = (number[self.component] >= 0).nonzero().flatten()
-        slots = []
-        for place in self.place[rows].unique().tolist():
-            mine = rows[self.place[rows] == place]
-            unit, position = number[self.component[mine]], self.position[mine]
-            order = torch.argsort(unit * (int(position.max()) + 1) + position)
-            name, dim = self.places[place]
-            index = position[order].view(len(units), -1)
-            slots.append(Slot(name, dim, strongest(parts[self.atom[mine]]), index))
-        return tuple(slots)
+        rows = rows[torch.argsort(unit[self.component[rows]], stable=True)]
+        place = number[self.component] * len(self.places) + self.place
+        rows = rows[torch.argsort(place[rows], stable=True)]  # by group and place, then by unit, then by position
+        found, slot, sizes = torch.unique_consecutive(place[rows], return_inverse=True, return_counts=True)
+        part = torch.full((len(found),), -1).scatter_reduce_(0, slot, parts[self.atom[rows]], "amax")
+        slots: list[list[Slot]] = [[] for _ in units]
+        entries = self.position[rows].split(sizes.tolist())
+        for at, best, index in zip(found.tolist(), part.tolist(), entries, strict=True):
+            group, (name, dim) = at // len(self.places), self.places[at % len(self.places)]
+            slots[group].append(Slot(name, dim, strongest(best), index.view(units[group], -1)))
+        return [tuple(each) for each in slots]
 
 
 def _kind(walk: Propagation, slots: tuple[Slot, ...]) -> Kind:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from secateur.graph.labels import Atoms
 from secateur.graph.mend import Mended, with_mended
-from secateur.graph.probe import Fault, Scene, calls_of, faults, peers
+from secateur.graph.probe import Fault, Scene, calls_of, gets_past, peers
 from secateur.graph.solve import Solution, build, solve
 
 #: Pairs tried at one fault; each costs a solution and two trials.
@@ -41,8 +41,7 @@ def tie(scene: Scene, solution: Solution, fault: Fault, mended: list[Mended]) ->
             _join(atoms, labels_at(scene, name, a), labels_at(scene, name, b))
         again = solve(scene.walk)
         graph = with_mended(build(scene.model, scene.walk, again, {}), again, mended)
-        after = faults(scene, again, graph)
-        if not after or after[0].number > fault.number:
+        if gets_past(scene, again, graph, fault.number):
             return True
         del atoms.edges[edges:]
     return False

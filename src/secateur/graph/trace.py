@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,23 +12,27 @@ from secateur.core.copying import copied
 from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
+from secateur.graph.depth import removable
 from secateur.graph.propagate import propagate, unused
 from secateur.graph.record import Recording, private_copy, record, tensors_in
+from secateur.graph.rules import load_rules
 from secateur.graph.settle import settle
 from secateur.graph.weightless import weightless
 
 
-def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False) -> ChannelGraph:
+def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False, depth: bool = False) -> ChannelGraph:
     """Find out which channels of `model` must go together, which may not be cut, and why.
 
     A copy runs once in eval mode on the example inputs. Then every operator is looked at, and randomly cut copies are
     run to see whether all sizes follow; what does not is pinned. Where the forward pass depends on no number, that is
-    done without numbers (`weightless`). `model` itself is not touched.
+    done without numbers (`weightless`). Residual blocks that could go as a whole are found by trial (`removable`).
+    `model` itself is not touched.
 
     Args:
         model: any module whose forward runs on the example inputs.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
         heads: whether attention loses whole heads, or positions that are the same in all heads (the default).
+        depth: whether to look for residual blocks that can be taken out as a whole, too; costs a few forward passes.
 
     Returns:
         The channel graph, as plain data.
@@ -36,17 +41,19 @@ def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False) -> Chan
         TraceError: the model cannot be copied or does not run on the example inputs, or its weights are not finite,
             or a part of it is TorchScript.
     """
+    load_rules()
     example = Example.of(example_inputs)
     _check_plain(model)
     _check_finite(model)
-    answers = _run(model, example)
+    ran, answers = _run(model, example)
     pristine, inputs, recording = _without_numbers(model, example, answers) or _with_numbers(model, example)
     training = _in_training(pristine, inputs) if unused(pristine, recording) else None
-    return settle(pristine, propagate(pristine, recording, training, heads=heads), inputs, example.spec())
+    graph = settle(pristine, propagate(pristine, recording, training, heads=heads), inputs, example.spec())
+    return replace(graph, blocks=removable(ran, graph, example)) if depth else graph
 
 
-def _run(model: nn.Module, example: Example) -> list[tuple[int, ...]]:
-    """Run the model in earnest, once; returns the shapes of what it answers."""
+def _run(model: nn.Module, example: Example) -> tuple[nn.Module, list[tuple[int, ...]]]:
+    """Run a copy of the model in earnest, once; returns the copy, and the shapes of what it answers."""
     private = private_copy(model)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -58,7 +65,7 @@ def _run(model: nn.Module, example: Example) -> list[tuple[int, ...]]:
         raise TraceError(
             "the model returns no tensor, so nothing can be compared. Return a tensor, tuple, dict or dataclass."
         )
-    return answers
+    return private, answers
 
 
 def _failing(failure: tuple[Exception, str], example: Example) -> TraceError:

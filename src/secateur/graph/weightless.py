@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from secateur.core.copying import copied
 from secateur.core.example import Example
+from secateur.graph.shapes import results_of
 
 
 def weightless(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
@@ -37,8 +37,8 @@ def _hollow(tensor: Tensor) -> Tensor:
     return nn.Parameter(shape, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shape
 
 
-class OnlyShapes(TorchDispatchMode):
-    """Watches a pass without numbers for operators whose answer would be made up.
+class OnlyShapes:
+    """Runs operators without numbers, unless the answer would be made up.
 
     That is so where a tensor with numbers is filled from one without, and where a tensor appears that no operator has
     made: `torch.tensor(x.shape[1], device=x.device)` makes one, out of a number that nobody would see change.
@@ -49,20 +49,18 @@ class OnlyShapes(TorchDispatchMode):
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         self.failure: Exception | None = None
         self.alive: list[Tensor] = []  # keeps addresses unique for as long as the pass runs
         self.homes: set[int] = set()
         self._know(tensors)
 
-    def __torch_dispatch__(
-        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def run(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the operator returns; operators on numbers are run as they are."""
         read = [x for x in _tensors(args, kwargs) if x.is_meta]
         try:
             if any(_home(x) not in self.homes for x in read):
                 raise RuntimeError(f"{func.name()} reads a tensor that no operator has made.")
-            out = func(*args, **(kwargs or {}))
+            out = results_of(func, args, kwargs) if read else func(*args, **kwargs)
             made = list(_tensors(out))
             if read and not all(x.is_meta for x in made):
                 raise RuntimeError(f"{func.name()} fills a tensor that has numbers from one that has none.")

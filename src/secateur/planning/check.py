@@ -10,9 +10,9 @@ def check(criterion: Criterion, granularity: Granularity) -> None:
     """Raise if the two cannot meet.
 
     Raises:
-        IncompatibleError: a criterion of whole units was asked about single weights.
+        IncompatibleError: a criterion of whole channels was asked about single weights or whole modules.
     """
-    if isinstance(criterion, UnitCriterion) and not granularity.structured:
+    if isinstance(criterion, UnitCriterion) and (granularity.modular or not granularity.structured):
         raise IncompatibleError(
             f"{criterion!r} scores whole channels and cannot rank the units of {granularity!r}. "
             "Use it with Channel(), or choose an element criterion such as magnitude or taylor."

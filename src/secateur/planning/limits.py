@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import lcm
 
 from secateur.core.budget import Budget
@@ -22,7 +22,8 @@ class Choices(Limits):
         free: the blocks that may be cut, by name.
         frozen: blocks that are not cut now, with the units they have.
         ceiling: most units each free block may keep (fewer than it has after earlier rounds).
-        multiple: kept counts divide by this, unless a block keeps everything.
+        multiple: kept counts divide by this, unless a block keeps everything or its units are whole modules.
+        ranked: the modules of blocks whose units are whole modules, the last to go first.
     """
 
     graph: ChannelGraph
@@ -31,6 +32,7 @@ class Choices(Limits):
     frozen: Mapping[str, int]
     ceiling: Mapping[str, int]
     multiple: int = 1
+    ranked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def blocks(self) -> Mapping[str, int]:
@@ -51,18 +53,32 @@ class Choices(Limits):
 
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Whether the cost at `counts` is within the budget."""
-        return self.spent(counts) <= self.budget.keep * self.whole * (1 + 1e-12)
+        return self._affords(self.spent(counts))
+
+    def fits_without(self, gone: Sequence[str]) -> bool:
+        """Whether the cost is within the budget once these modules are gone."""
+        return self._affords(self.spent_without(gone))
 
     def spent(self, counts: Mapping[str, int]) -> int:
         """Cost at `counts`, in the budget's unit."""
         everything = {**self.frozen, **counts}
+        if self.ranked:
+            return self.spent_without([m for n, modules in self.ranked.items() for m in modules[everything[n] :]])
         if self._structured:
             return cost(self.graph, everything).of(self.budget.of)
         return self._sparse(everything)
 
+    def spent_without(self, gone: Sequence[str]) -> int:
+        """Cost once these modules are gone, in the budget's unit; where units are whole modules."""
+        if self.budget.of == "units":
+            return sum(len(modules) for modules in self.ranked.values()) - len(gone)
+        return cost(self.graph.without(gone)).of(self.budget.of)
+
     @property
     def whole(self) -> int:
         """Cost of the dense network, in the budget's unit."""
+        if self.ranked:
+            return self.spent_without(())
         if self._structured:
             return cost(self.graph).of(self.budget.of)
         return self._sparse({n: self.graph.tensors[n].numel(self.graph.full) for n in (*self.free, *self.frozen)})
@@ -75,6 +91,9 @@ class Choices(Limits):
     @property
     def _structured(self) -> bool:
         return all(block.group is not None for block in self.free.values())
+
+    def _affords(self, spent: int) -> bool:
+        return spent <= self.budget.keep * self.whole * (1 + 1e-12)
 
     def _sparse(self, counts: Mapping[str, int]) -> int:
         """Cost with single weights removed: a multiply-accumulate counts if its weight is there."""
@@ -95,9 +114,9 @@ class Choices(Limits):
 
     def _step(self, block: str) -> int:
         group = self.free[block].group
-        return lcm(self.multiple, group.multiple if group else 1)
+        return 1 if self.free[block].modules else lcm(self.multiple, group.multiple if group else 1)
 
     def _minimum(self, block: str) -> int:
         step, group = self._step(block), self.free[block].group
-        minimum = max(1, group.minimum if group else 1)
+        minimum = max(self.free[block].minimum, group.minimum if group else 0)
         return min(-(-minimum // step) * step, self.ceiling[block])

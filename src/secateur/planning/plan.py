@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ import torch
 
 from secateur.allocation import Uniform
 from secateur.core.budget import Budget
-from secateur.core.contracts import Allocation, Block
+from secateur.core.contracts import Allocation, Block, Granularity
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import Provenance, PruningPlan
@@ -21,7 +21,7 @@ from secateur.core.whereabouts import known, whereabouts
 from secateur.planning.asked import asked
 from secateur.planning.limits import Choices
 from secateur.planning.reasons import pinned, reasons, whole
-from secateur.planning.select import select
+from secateur.planning.select import ranking, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Constraints:
         multiple: kept widths divide by this (16 suits processors with 512-bit registers), or stay whole.
         frozen: patterns of block names (`stem.*`) that lose nothing; each must match something. A block is a group, and
             has the name of its first layer: to keep a layer that ends in a sum, freeze the group that it is added to.
-        only: patterns of block names that may be cut; all others lose nothing. Empty: all may.
+            Where units are whole modules, names of modules (`layer4.*`) will do as well.
+        only: patterns of block or module names that may be cut; all others lose nothing. Empty: all may.
         within: an earlier plan; what it removed stays removed, in frozen blocks too.
     """
 
@@ -81,33 +82,38 @@ def plan(
     rules = constraints or Constraints()
     how = Uniform() if allocation is None else allocation
     blocks = {b.name: b for b in scores.granularity.blocks(graph)}
-    _check_any(graph, blocks)
-    free = _free(graph, blocks, rules)
+    _check_any(graph, blocks, scores.granularity)
+    guarded = _guarded(graph, blocks, rules)
+    values = {n: _alive(scores, n, rules.within) for n in _not_frozen(graph, blocks, guarded)}
+    held = {n: guarded[n] & (v > float("-inf")) for n, v in values.items()}
+    values = {n: torch.where(held[n], torch.full_like(v, float("inf")), v) for n, v in values.items()}
+    free = {n: replace(blocks[n], minimum=max(blocks[n].minimum, int(held[n].sum()))) for n in values}
     ceiling = {n: rules.within.width(n) if rules.within else b.units for n, b in free.items()}
     frozen = {n: _before(b, rules.within) for n, b in blocks.items() if n not in free}
     still = {n: int(keep.sum()) for n, keep in frozen.items()}
-    choices = Choices(graph, budget, free, still, ceiling, rules.multiple)
-    _check_reach(choices, blocks)
-    values = {n: _alive(scores, n, rules.within) for n in free}
+    ranked = {n: _modules(b, values[n] if n in free else frozen[n].double()) for n, b in blocks.items() if b.modules}
+    choices = Choices(graph, budget, free, still, ceiling, rules.multiple, ranked)
+    stay = [m for n, b in blocks.items() for m, fast in zip(b.modules, guarded[n].tolist(), strict=False) if fast]
+    _check_reach(choices, blocks, stay)
     candidates = replace(scores, values=values)
     counts = how.counts(candidates, choices)
     kept = {n: select(values[n], counts[n]) for n in free}
     kept |= frozen
-    return PruningPlan(
-        {n: kept[n] for n in blocks},
-        scores.granularity,
-        graph,
-        Provenance(
-            criterion=scores.criterion,
-            allocation=repr(how),
-            budget=str(budget),
-            reached=choices.spent(counts) / choices.whole,
-            seed=seed,
-            version=library_version(),
-            asked=asked(how, candidates, choices),
-            frozen=tuple(frozen),
-        ),
+    made = PruningPlan({n: kept[n] for n in blocks}, scores.granularity, graph)
+    if ranked:
+        made = _filled(made, values, choices)
+    spent = choices.spent_without(made.removed) if ranked else choices.spent(counts)
+    origin = Provenance(
+        criterion=scores.criterion,
+        allocation=repr(how),
+        budget=str(budget),
+        reached=spent / choices.whole,
+        seed=seed,
+        version=library_version(),
+        asked={} if ranked else asked(how, candidates, choices),  # a fraction of a module is nothing to ask for
+        frozen=(*frozen, *stay),
     )
+    return replace(made, provenance=origin)
 
 
 def matching(patterns: Sequence[str], names: Sequence[str], graph: ChannelGraph) -> set[str]:
@@ -135,7 +141,13 @@ def library_version() -> str:
         return "unknown"
 
 
-def _check_any(graph: ChannelGraph, blocks: dict[str, Block]) -> None:
+def _check_any(graph: ChannelGraph, blocks: dict[str, Block], granularity: Granularity) -> None:
+    if not blocks and granularity.modular:
+        raise UnsupportedError(
+            f"no module of this model can go as a whole, so {granularity!r} has nothing to cut. That takes residual "
+            "blocks that are modules of their own, are called once, with one tensor, and return it unchanged when all "
+            "of their parameters are zero. Cut channels or weights instead."
+        )
     if not blocks:
         why = reasons(pinned(graph)) if graph.groups else "it has no weights"
         raise UnsupportedError(
@@ -143,7 +155,26 @@ def _check_any(graph: ChannelGraph, blocks: dict[str, Block]) -> None:
         )
 
 
-def _check_reach(choices: Choices, blocks: dict[str, Block]) -> None:
+def _guarded(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) -> dict[str, torch.Tensor]:
+    """Which units of each block the patterns forbid to go, boolean `(units,)`."""
+    names = [*blocks, *(module for block in blocks.values() for module in block.modules)]
+    # A group that is pinned loses nothing anyway, so it may be named among the frozen ones.
+    frozen = matching(rules.frozen, [*names, *_whole_anyway(graph, blocks)], graph)
+    allowed = matching(rules.only, names, graph) if rules.only else set(names)
+    guarded = {}
+    for name, block in blocks.items():
+        units = [{name, module} for module in block.modules] or [{name}]
+        stay = [bool(frozen & unit) or not allowed & unit for unit in units]
+        guarded[name] = torch.tensor(stay).expand(block.units)
+    return guarded
+
+
+def _whole_anyway(graph: ChannelGraph, blocks: dict[str, Block]) -> list[str]:
+    """Pinned groups, where units are channels of groups."""
+    return [name for name, _ in pinned(graph)] if any(b.group for b in blocks.values()) else []
+
+
+def _check_reach(choices: Choices, blocks: dict[str, Block], stay: Sequence[str]) -> None:
     budget, least = choices.budget, choices.least
     if not choices.whole:
         raise BudgetError(f"this model has no {budget.of} to cut. Write the budget in params or units.")
@@ -152,6 +183,7 @@ def _check_reach(choices: Choices, blocks: dict[str, Block]) -> None:
         safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
         structured = any(block.group is not None for block in blocks.values())
         kept = whole(blocks, choices.free, least) + (pinned(choices.graph) if structured else [])
+        kept += [(module, "frozen by the constraints") for module in stay]
         raise BudgetError(
             f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
             f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple. "
@@ -160,19 +192,32 @@ def _check_reach(choices: Choices, blocks: dict[str, Block]) -> None:
         )
 
 
-def _free(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) -> dict[str, Block]:
-    names = list(blocks)
-    # A group that is pinned loses nothing anyway, so it may be named among the frozen ones.
-    whole_anyway = [name for name, _ in pinned(graph)] if any(b.group for b in blocks.values()) else []
-    frozen = matching(rules.frozen, [*names, *whole_anyway], graph)
-    allowed = matching(rules.only, names, graph) if rules.only else set(names)
-    free = {n: b for n, b in blocks.items() if n in allowed and n not in frozen}
+def _not_frozen(graph: ChannelGraph, blocks: dict[str, Block], guarded: dict[str, torch.Tensor]) -> list[str]:
+    """The blocks of which something may go."""
+    free = [name for name, units in guarded.items() if not bool(units.all())]
     if not free:
         raise UnsupportedError(
-            f"every block is frozen, so nothing may be cut. Freeze less. Frozen: {known(names)}"
-            + (f". Pinned besides: {reasons(pinned(graph))}." if whole_anyway else ".")
+            f"every block is frozen, so nothing may be cut. Freeze less. Frozen: {known(list(guarded))}"
+            + (f". Pinned besides: {reasons(pinned(graph))}." if _whole_anyway(graph, blocks) else ".")
         )
     return free
+
+
+def _modules(block: Block, values: torch.Tensor) -> tuple[str, ...]:
+    """The modules of a block whose units are modules, best first."""
+    return tuple(block.modules[unit] for unit in ranking(values).tolist())
+
+
+def _filled(made: PruningPlan, values: Mapping[str, torch.Tensor], choices: Choices) -> PruningPlan:
+    """Modules cost unequally much: those that came before a large one may stay after all, the best of them first."""
+    for name in [name for name in values if name in choices.ranked]:
+        lost = ~made.kept[name] & (values[name] > float("-inf"))
+        for unit in [unit for unit in ranking(values[name]).tolist() if lost[unit]]:
+            keep = made.kept[name].clone()
+            keep[unit] = True
+            more = replace(made, kept={**made.kept, name: keep})
+            made = more if choices.fits_without(more.removed) else made
+    return made
 
 
 def _before(block: Block, within: PruningPlan | None) -> torch.Tensor:

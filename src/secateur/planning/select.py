@@ -8,7 +8,11 @@ from torch import Tensor
 
 def select(scores: Tensor, count: int) -> Tensor:
     """The `count` highest of `scores` `(units,)` as a boolean vector; among equals, lower numbers stay."""
-    order = torch.sort(scores, descending=True, stable=True).indices
     keep = torch.zeros(len(scores), dtype=torch.bool)
-    keep[order[:count]] = True
+    keep[ranking(scores)[:count]] = True
     return keep
+
+
+def ranking(scores: Tensor) -> Tensor:
+    """Unit numbers, best first, `(units,)`; among equals, lower numbers come first."""
+    return torch.sort(scores, descending=True, stable=True).indices

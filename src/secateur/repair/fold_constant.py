@@ -58,7 +58,7 @@ class FoldConstant(Repair):
 
 def _dead_inputs(plan: PruningPlan) -> Mapping[str, Tensor]:
     """For every consumer the input channels that go, 1 or 0, `(input channels,)`."""
-    keeps = plan.graph.dim_keeps(plan.kept) if plan.is_structured else {}
+    keeps = plan.graph.dim_keeps(plan.channels)
     gone = {}
     for group in plan.graph.cuttable.values():
         for slot in group.slots_with(Role.CONSUMES):

@@ -8,6 +8,7 @@ from secateur.testing.collector import CollectorContract
 from secateur.testing.criterion import CriterionContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
+from secateur.testing.operator import Around, OperatorCase, OperatorContract, check_rule
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
@@ -16,12 +17,16 @@ from secateur.testing.system import SystemContract
 __all__ = [
     "TINY",
     "AllocationContract",
+    "Around",
     "CollectorContract",
     "CriterionContract",
     "GranularityContract",
+    "OperatorCase",
+    "OperatorContract",
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",
     "SystemContract",
     "Tiny",
+    "check_rule",
 ]

@@ -13,9 +13,11 @@ from torch import Tensor
 from secateur.core.budget import UNITS_OF_BUDGET, Budget
 from secateur.core.contracts import Allocation, Block, Granularity
 from secateur.core.errors import BudgetError
+from secateur.core.groups import ChannelGraph
 from secateur.core.rng import generator
 from secateur.core.scores import Scope, Scores
-from secateur.granularity import Channel, Weight
+from secateur.granularity import Channel, Layer, Weight
+from secateur.graph.cost import cost
 from secateur.planning import Constraints, plan
 from secateur.planning.limits import Choices
 from secateur.testing import case as cases
@@ -80,6 +82,18 @@ class AllocationContract:
                 )
                 assert dict(forth) == dict(back)
 
+    def test_whole_modules(self, allocation: Allocation) -> None:
+        """Where units cost unequally much, the budget is met and none that went could come back."""
+        graph = cases.residual().graph
+        block = Layer().blocks(graph)[0]
+        for values in ([3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [0.0, 5.0, 0.0]):
+            scores = Scores({block.name: torch.tensor(values).double()}, Layer(), "by hand", Scope.GLOBAL)
+            for of in UNITS_OF_BUDGET:
+                for share in (0.5, 0.7, 0.9, 1.0):
+                    gone = plan(graph, scores, Budget(share, of), allocation).removed
+                    fits = [_left(graph, block, one, of) <= share * (1 + 1e-12) for one in _and_one_less(gone)]
+                    assert fits == [True] + [False] * len(gone)
+
     def test_impossible_budget(self, allocation: Allocation) -> None:
         """A budget below every minimum raises `BudgetError`, which tells what can be reached and so can be met."""
         subject = cases.normed(9, 8)
@@ -109,6 +123,17 @@ class AllocationContract:
         assert eval(repr(allocation), dict(known)) == allocation
         assert pickle.loads(pickle.dumps(allocation)) == allocation
         assert hash(copy.deepcopy(allocation)) == hash(allocation)
+
+
+def _left(graph: ChannelGraph, block: Block, gone: tuple[str, ...], of: str) -> float:
+    """The share of the cost that is left without the modules `gone`."""
+    if of == "units":
+        return 1 - len(gone) / block.units
+    return cost(graph.without(gone)).of(of) / cost(graph).of(of)
+
+
+def _and_one_less(gone: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [gone, *(tuple(other for other in gone if other != one) for one in gone)]
 
 
 def _check_allowed(counts: Mapping[str, int], limits: Choices) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from secateur.apply.verify import strengthen_
+from secateur.bench.zoo.resnet import BasicBlock
+from secateur.bench.zoo.vit import ViT
 from secateur.core.contracts import Batch, Collector
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph, Group, Role
@@ -58,6 +60,16 @@ def plain() -> Case:
 def folding() -> Case:
     """Convolution, ReLU, convolution: what a removed channel says on average is all that a bias can make up for."""
     return _case(_folding(), (2, 6, 6), (4,))
+
+
+def residual() -> Case:
+    """A convolution and three residual blocks of unequal size, each a module that may go as a whole."""
+    return _case(_residual(), (2, 6, 6))
+
+
+def attentive(heads: bool) -> Case:
+    """A small vision transformer, cut by whole heads or by positions within them."""
+    return _case(_attentive(heads), (3, 8, 8))
 
 
 def permuted(case: Case, group: Group, order: Tensor) -> Case:
@@ -147,9 +159,26 @@ def _folding() -> tuple[nn.Module, ChannelGraph]:
     return _traced(model, (2, 6, 6))
 
 
+@cache
+def _residual() -> tuple[nn.Module, ChannelGraph]:
+    wide = BasicBlock(4, 4, 1)
+    wide.conv1, wide.bn1, wide.conv2 = nn.Conv2d(4, 9, 3, padding=1), nn.BatchNorm2d(9), nn.Conv2d(9, 4, 3, padding=1)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.ReLU(), BasicBlock(4, 4, 1), wide, nn.MaxPool2d(2), BasicBlock(4, 4, 1), nn.Flatten(),
+        nn.Linear(16, _CLASSES),
+    )  # fmt: skip
+    return _traced(model, (2, 6, 6))
+
+
+@cache
+def _attentive(heads: bool) -> tuple[nn.Module, ChannelGraph]:
+    model = strengthen_(ViT(size=8, patch=4, width=12, heads=3, depth=1, classes=_CLASSES)).eval()
+    return model, trace(model, torch.zeros(2, 3, 8, 8, dtype=torch.float64), heads=heads)
+
+
 def _traced(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, ChannelGraph]:
     strong = _settled_(strengthen_(model), _batches(shape, ()))
-    return strong, trace(strong, torch.zeros(2, *shape, dtype=torch.float64))
+    return strong, trace(strong, torch.zeros(2, *shape, dtype=torch.float64), depth=True)
 
 
 def _settled_(model: nn.Module, batches: Iterable[Batch]) -> nn.Module:

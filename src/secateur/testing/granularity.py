@@ -19,22 +19,23 @@ class GranularityContract:
     """What every granularity promises. Subclass it, and parametrise `granularity` or define it as a fixture."""
 
     def test_blocks(self, granularity: Granularity) -> None:
-        """Blocks have names of their own, at least one unit and known tensors; structured ones know their group."""
-        subject = cases.normed()
-        blocks = granularity.blocks(subject.graph)
-        assert blocks
-        assert len({block.name for block in blocks}) == len(blocks)
-        for block in blocks:
-            assert block.units >= 1
-            assert block.tensors
-            assert set(block.tensors) <= set(subject.graph.tensors)
-            assert (block.group is not None) == granularity.structured
-            assert block.group is None or not block.group.pinned
+        """Blocks have names, at least one unit and known tensors; they know their group or their modules, if any."""
+        for subject in _subjects(granularity):
+            blocks = granularity.blocks(subject.graph)
+            assert len({block.name for block in blocks}) == len(blocks)
+            for block in blocks:
+                assert block.units >= 1
+                assert 0 <= block.minimum <= block.units
+                assert block.tensors
+                assert set(block.tensors) <= set(subject.graph.tensors)
+                assert (block.group is not None) == (granularity.structured and not granularity.modular)
+                assert block.group is None or not block.group.pinned
+                assert len(block.modules) == (block.units if granularity.modular else 0)
+                assert set(block.modules) <= set(subject.graph.blocks)
 
     def test_units_partition_entries(self, granularity: Granularity) -> None:
         """No entry belongs to two units of a block, and every unit owns some."""
-        subject = cases.normed()
-        for block in granularity.blocks(subject.graph):
+        for subject, block in _blocks(granularity):
             owned = [_owned(granularity, subject, block, unit) for unit in range(block.units)]
             for name in set().union(*owned):
                 times = torch.stack([one[name] for one in owned if name in one]).sum(0)
@@ -43,26 +44,23 @@ class GranularityContract:
 
     def test_reduce_counts_ones(self, granularity: Granularity) -> None:
         """The score of a unit under saliencies of one is the number of its entries."""
-        subject = cases.normed()
-        for block in granularity.blocks(subject.graph):
+        for subject, block in _blocks(granularity):
             found = granularity.reduce(block, {n: torch.ones(_shape(subject, n)) for n in block.tensors})
             assert tuple(found.shape) == (block.units,)
             for unit in range(block.units):
                 owned = _owned(granularity, subject, block, unit)
-                assert float(found[unit]) == sum(int(owned[n].sum()) for n in block.tensors)
+                assert float(found[unit]) == sum(int(owned[n].sum()) for n in block.tensors if n in owned)
 
     def test_reduce_leaves_saliency_alone(self, granularity: Granularity) -> None:
         """Saliencies are not written to, and zero stays zero."""
-        subject = cases.normed()
-        for block in granularity.blocks(subject.graph):
+        for subject, block in _blocks(granularity):
             zeros = {n: torch.zeros(_shape(subject, n)) for n in block.tensors}
             assert not bool(granularity.reduce(block, zeros).any())
             assert all(t._version == 0 for t in zeros.values())  # noqa: SLF001  torch's own write counter
 
     def test_expand_and_back(self, granularity: Granularity) -> None:
         """The masks of any choice are true on all entries of the units that stay, and false on all others."""
-        subject = cases.normed()
-        for block in granularity.blocks(subject.graph):
+        for subject, block in _blocks(granularity):
             keep = torch.rand(block.units, generator=generator(0, block.name)) < 0.5
             keep[0], keep[-1] = True, block.units == 1
             before = keep.clone()
@@ -70,23 +68,21 @@ class GranularityContract:
             assert torch.equal(keep, before)
             for unit in range(block.units):
                 for name, mine in _owned(granularity, subject, block, unit).items():
-                    assert masks[name].dtype == torch.bool
-                    assert tuple(masks[name].shape) == _shape(subject, name)
-                    assert bool((masks[name][mine] == keep[unit]).all())
+                    mask = masks.get(name, torch.ones_like(mine))  # what has no mask is not silenced
+                    assert mask.dtype == torch.bool
+                    assert tuple(mask.shape) == _shape(subject, name)
+                    assert bool((mask[mine] == keep[unit]).all())
 
     def test_expand_all(self, granularity: Granularity) -> None:
         """Keeping everything silences nothing."""
-        subject = cases.normed()
-        for block in granularity.blocks(subject.graph):
+        for subject, block in _blocks(granularity):
             masks = granularity.expand(subject.graph, block, torch.ones(block.units, dtype=torch.bool))
             assert all(bool(mask.all()) for mask in masks.values())
 
     def test_silences_parameters_only(self, granularity: Granularity) -> None:
         """Masks are for parameters: buffers follow a cut, but cannot be masked."""
-        subject = cases.normed()
-        parameters = dict(subject.model.named_parameters())
-        for block in granularity.blocks(subject.graph):
-            assert set(_owned(granularity, subject, block, 0)) <= set(parameters)
+        for subject, block in _blocks(granularity):
+            assert set(_owned(granularity, subject, block, 0)) <= set(dict(subject.model.named_parameters()))
 
     def test_value(self, granularity: Granularity) -> None:
         """A granularity is a value: its repr makes it again; it pickles, hashes and copies."""
@@ -94,6 +90,18 @@ class GranularityContract:
         assert eval(repr(granularity), dict(known)) == granularity
         assert pickle.loads(pickle.dumps(granularity)) == granularity
         assert hash(copy.deepcopy(granularity)) == hash(granularity)
+
+
+def _subjects(granularity: Granularity) -> list[Case]:
+    """The networks in which there is something to cut, one at least."""
+    every = (cases.normed(), cases.residual(), cases.attentive(granularity.heads))
+    found = [subject for subject in every if granularity.blocks(subject.graph)]
+    assert found, f"{granularity!r} has no blocks in networks of convolutions, of residual blocks, of attention"
+    return found
+
+
+def _blocks(granularity: Granularity) -> list[tuple[Case, Block]]:
+    return [(subject, block) for subject in _subjects(granularity) for block in granularity.blocks(subject.graph)]
 
 
 def _owned(granularity: Granularity, subject: Case, block: Block, unit: int) -> dict[str, Tensor]:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from secateur.apply.verify import strengthen_
+from secateur.bench.zoo.resnet import BasicBlock
 from secateur.bench.zoo.vit import Attention as PackedAttention
+from secateur.bench.zoo.vit import Block
 from secateur.core.example import Example
 from secateur.core.rng import generator
 
@@ -29,6 +31,7 @@ class Tiny:
         groups: the groups that may be cut, with their units.
         pinned: groups that may not be cut, each with a text that the reason must contain.
         note: what it is an example of.
+        blocks: the modules that may be taken out as a whole.
     """
 
     make: Callable[[], nn.Module]
@@ -36,6 +39,7 @@ class Tiny:
     groups: Mapping[str, int]
     pinned: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    blocks: tuple[str, ...] = ()
 
     def build(self) -> nn.Module:
         """The network in eval mode and float64 with strong weights, the same on every call."""
@@ -526,6 +530,44 @@ class Recurrent(nn.Module):
         return out
 
 
+def _residual_blocks() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Sequential(BasicBlock(6, 6, 1), BasicBlock(6, 6, 1)),
+        nn.Sequential(BasicBlock(6, 8, 2), BasicBlock(8, 8, 1)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
+    )  # fmt: skip
+
+
+class PreNormBlocks(nn.Module):
+    """Transformer blocks, one of them PyTorch's own, and a residual multi-layer perceptron in a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(5, 8)
+        own = nn.TransformerEncoderLayer(8, 2, 10, dropout=0.0, batch_first=True, norm_first=True)
+        self.blocks = nn.Sequential(Block(8, 2, 10), nn.Dropout(0.1), own)
+        self.last = ResidualMLP(8, 12)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, T, 5)` to `(B, 3)`."""
+        out: Tensor = self.head(self.last(self.blocks(self.embed(x))).mean(1))
+        return out
+
+
+class ResidualMLP(nn.Module):
+    """Two linear layers and a scale, added to the input."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(.., width)` to the same shape."""
+        out: Tensor = x + self.scale * self.down(self.up(x).sigmoid())
+        return out
+
+
 _IMAGE = floats(2, 3, 6, 6)
 _MET = "meets a dim that cannot be cut"
 _OUT = "is an output of the model"
@@ -600,9 +642,9 @@ TINY: Mapping[str, Tiny] = {
     "encoder_layer": Tiny(
         _encoder_layer,
         floats(2, 4, 5),
-        {"1.linear1": 10, "2": 6},
-        {"0": "1.self_attn", "4": _OUT},
-        "PyTorch's own attention checks its width",
+        {"0": 4, "1.linear1": 10, "2": 6},
+        {"4": _OUT},
+        "PyTorch's own attention: one width for the embedding and all heads",
     ),
     "instance_norm": Tiny(
         _instance_norm, _IMAGE, {"0": 6, "3": 5, "6": 4}, {"8": _OUT}, "batch norm over batch times channels"
@@ -646,5 +688,21 @@ TINY: Mapping[str, Tiny] = {
         {"embed#2": 6, "encoder.weight_hh_l0": 3, "decoder.weight_hh": 5},
         {"embed": "by number", "head": _OUT},
         "gates, two directions, and steps written into zeros",
+    ),
+    "residual_blocks": Tiny(
+        _residual_blocks,
+        floats(2, 3, 8, 8),
+        {"0": 6, "2.0.conv1": 6, "2.1.conv1": 6, "3.0.conv1": 8, "3.0.conv2": 8, "3.1.conv1": 8},
+        {"6": _OUT},
+        "two stages of residual blocks, a ReLU behind every sum; the one that projects its shortcut must stay",
+        ("2.0", "2.1", "3.1"),
+    ),
+    "pre_norm_blocks": Tiny(
+        PreNormBlocks,
+        floats(2, 4, 5),
+        {"blocks.0.attention.qkv": 4, "blocks.0.mlp.0": 10, "blocks.2.linear1": 10, "last.up": 12},
+        {"embed": "blocks.2.self_attn", "head": _OUT},
+        "residual blocks that nothing follows but the next one",
+        ("blocks.0", "blocks.2", "last"),
     ),
 }

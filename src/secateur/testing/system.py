@@ -29,12 +29,12 @@ from secateur.core.contracts import Allocation, Batch, Criterion, Granularity
 from secateur.core.copying import copied
 from secateur.core.errors import BudgetError, IncompatibleError
 from secateur.core.example import Example
-from secateur.core.groups import ChannelGraph, Role, Slot
+from secateur.core.groups import ChannelGraph, Role, Slot, is_in
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
 from secateur.evidence import collect
 from secateur.files.codec import plan_from_json, plan_to_json
-from secateur.granularity import Channel
+from secateur.granularity import Channel, Layer
 from secateur.graph.cost import cost
 from secateur.graph.record import plain_operators
 from secateur.graph.trace import trace
@@ -79,7 +79,7 @@ class Prepared:
 def prepare(network: Tiny) -> Prepared:
     """Build and trace a tiny network, once."""
     model = network.build()
-    graph = trace(model, network.example())
+    graph = trace(model, network.example(), depth=True)
     return Prepared(model, graph, tuple((network.inputs(seed), None) for seed in range(1, 6)))
 
 
@@ -88,16 +88,17 @@ def squared(output: Any, _: object = None) -> Tensor:
     return sum((x.square().mean() for x in _tensors(output)), torch.zeros((), dtype=torch.float64))
 
 
-def random_plan(graph: ChannelGraph, seed: int = 0) -> PruningPlan:
-    """Random units of every group that may be cut, another share in each."""
-    kept = {}
-    for name, group in graph.cuttable.items():
-        rng = generator(seed, "plan", name)
-        count = int(torch.randint(group.minimum, group.units + 1, (1,), generator=rng))
-        keep = torch.zeros(group.units, dtype=torch.bool)
-        keep[torch.randperm(group.units, generator=rng)[:count]] = True
-        kept[name] = keep
-    return PruningPlan(kept, Channel(), graph)
+def random_plan(graph: ChannelGraph, seed: int = 0, granularity: Granularity | None = None) -> PruningPlan:
+    """Random units of everything that may be cut, another share in each; channels, if nothing else is named."""
+    unit, kept = Channel() if granularity is None else granularity, {}
+    for block in unit.blocks(graph):
+        rng = generator(seed, "plan", block.name)
+        least = max(block.minimum, block.group.minimum if block.group is not None else 0)
+        count = int(torch.randint(least, block.units + 1, (1,), generator=rng))
+        keep = torch.zeros(block.units, dtype=torch.bool)
+        keep[torch.randperm(block.units, generator=rng)[:count]] = True
+        kept[block.name] = keep
+    return PruningPlan(kept, unit, graph)
 
 
 def check_masked_is_shrunk(model: nn.Module, plan: PruningPlan, examples: Iterable[Example]) -> None:
@@ -147,11 +148,11 @@ def check_untouched(model: nn.Module, step: Callable[[], object]) -> None:
 
 def check_identity(model: nn.Module, graph: ChannelGraph, examples: Iterable[Example]) -> None:
     """S5: a plan that keeps everything changes no bit."""
-    everything = {name: torch.ones(g.units, dtype=torch.bool) for name, g in graph.cuttable.items()}
     before = model.state_dict()
-    for kept in ({}, everything):
+    for unit, empty in ((Channel(), True), (Channel(), False), (Layer(), False)):
+        everything = {b.name: torch.ones(b.units, dtype=torch.bool) for b in unit.blocks(graph)}
         for step in (mask, shrink):
-            same = step(model, PruningPlan(kept, Channel(), graph))
+            same = step(model, PruningPlan({} if empty else everything, unit, graph))
             _check_same_state(same.state_dict(), before)
             for example in examples:
                 pairs = zip(outputs(model, example), outputs(same, example), strict=True)
@@ -163,7 +164,7 @@ def check_identity(model: nn.Module, graph: ChannelGraph, examples: Iterable[Exa
 def check_composes(model: nn.Module, first: PruningPlan, example: Any) -> None:
     """S6: cutting twice is cutting once by both plans."""
     small = shrink(model, first)
-    second = random_plan(trace(small, example), seed=1)
+    second = random_plan(trace(small, example, depth=first.granularity.modular), 1, first.granularity)
     twice, once = shrink(small, second), shrink(model, first.then(second))
     _check_same_state(twice.state_dict(), once.state_dict())
     _check_alike(twice, once, [Example.of(example)], "cut twice and once")
@@ -206,6 +207,31 @@ def check_budget(
         assert more == width or dearer > allowed, f"{name} could keep {more} instead of {width} within {budget}"
 
 
+def check_budget_of_modules(
+    prepared: Prepared, criterion: Criterion, budget: Budget, granularity: Granularity, allocation: Allocation
+) -> None:
+    """S8 and S13 for whole modules: the budget is met, no module could come back, and the minimum holds."""
+    graph = prepared.graph
+    block = granularity.blocks(graph)[0]
+    try:
+        made = prepared.plan(criterion, granularity, budget, allocation)
+    except BudgetError as error:
+        reachable = error.reachable
+        assert reachable is not None and reachable > budget.keep, f"{budget} was refused, yet {reachable} is reachable"
+        budget = Budget(min(reachable * (1 + 1e-9), 1.0), budget.of)
+        made = prepared.plan(criterion, granularity, budget, allocation)
+
+    def spent(removed: tuple[str, ...]) -> int:
+        return block.units - len(removed) if budget.of == "units" else cost(graph.without(removed)).of(budget.of)
+
+    allowed = budget.keep * spent(()) * (1 + 1e-12)
+    assert spent(made.removed) <= allowed, f"{spent(made.removed)} {budget.of} are over {allowed}"
+    assert made.width(block.name) >= block.minimum
+    for name in made.removed:
+        fewer = tuple(other for other in made.removed if other != name)
+        assert spent(fewer) > allowed, f"{name} could stay within {budget}"
+
+
 def check_written_and_read(plan: PruningPlan) -> None:
     """S9: a plan survives JSON, and refuses a model of another structure."""
     again = plan_from_json(plan_to_json(plan))
@@ -220,16 +246,21 @@ def check_written_and_read(plan: PruningPlan) -> None:
 def check_cost(model: nn.Module, plan: PruningPlan, example: Example) -> None:
     """S10: the predicted cost of a cut is the measured one, to the integer."""
     shrunk = shrink(model, plan, verify=False)
-    predicted, found = cost(plan.graph, plan.graph.widths(plan.kept)), measured(shrunk, example)
+    predicted, found = cost(plan.left, plan.graph.widths(plan.channels)), measured(shrunk, example)
     assert (predicted.macs, predicted.params, predicted.weights) == found, f"predicted {predicted}, measured {found}"
 
 
 def check_clean(model: nn.Module, plan: PruningPlan, example: Example) -> None:
-    """S11: the shrunk network is of the same classes under the same paths, holds nothing of ours, and can be saved."""
+    """S11: the shrunk network is of the same classes under the same paths, holds nothing of ours, and can be saved.
+
+    Of modules that go as a whole nothing is left but an identity.
+    """
     for shrunk in (shrink(model, plan), shrink(mask(model, plan), plan)):
         assert not is_masked(shrunk)
-        assert list(shrunk.state_dict()) == list(model.state_dict()), "names in the state changed"
-        assert _kinds(shrunk) == _kinds(model), "a module changed its class, path or attributes"
+        names = [name for name in model.state_dict() if not is_in(name, plan.removed)]
+        assert list(shrunk.state_dict()) == names, "names in the state changed"
+        assert _kinds(shrunk, plan.removed) == _kinds(model, plan.removed), "a module changed class, path or attributes"
+        assert all(type(shrunk.get_submodule(name)) is nn.Identity for name in plan.removed)
         _check_same_ties(model, shrunk)
         other = copied(shrunk)
         with torch.no_grad():
@@ -280,6 +311,8 @@ class SystemContract:
         check_untouched(model, lambda: trace(model, network.example()))
         check_untouched(model, lambda: mask(model, made))
         check_untouched(model, lambda: shrink(model, made))
+        shallow = random_plan(prepared.graph, granularity=Layer())
+        check_untouched(model, lambda: (mask(model, shallow), shrink(model, shallow)))
         masked = mask(model, made)
         check_untouched(masked, lambda: (mask(masked, made), shrink(masked, made)))
 
@@ -322,9 +355,11 @@ class SystemContract:
 
 
 def _random_plans(network: Tiny, count: int) -> Iterator[tuple[Prepared, PruningPlan]]:
+    """Plans of channels, and of residual blocks where there are any."""
     prepared = prepare(network)
-    for seed in range(count):
-        yield prepared, random_plan(prepared.graph, seed)
+    for unit in (Channel(), Layer()):
+        for seed in range(count if unit.blocks(prepared.graph) else 0):
+            yield prepared, random_plan(prepared.graph, seed, unit)
 
 
 def measured(model: nn.Module, example: Example) -> tuple[int, int, int]:
@@ -340,15 +375,19 @@ def measured(model: nn.Module, example: Example) -> tuple[int, int, int]:
 def wake_(masked: nn.Module, plan: PruningPlan) -> nn.Module:
     """Take the masks off in place, keep consumers zero, and write noise into all else that dead units hold.
 
-    Groups that meet themselves in a product of two activations are left alone: there, dead units must be silent.
+    Groups that meet themselves in a product of two activations are left alone: there, dead units must be silent. In
+    modules that go as a whole nothing but norm statistics may hold anything.
     """
     for module in list(masked.modules()):
         chains = getattr(module, "parametrizations", {})
         for leaf in [leaf for leaf, chain in chains.items() if isinstance(chain[0], Masked)]:
             parametrize.remove_parametrizations(module, leaf, leave_parametrized=True)
     parameters = dict(masked.named_parameters())
-    slots = [(s, ~keep) for name, keep in plan.kept.items() for s in _loud(plan.graph, name)]
+    slots = [(s, ~keep) for name, keep in plan.channels.items() for s in _loud(plan.graph, name)]
     with torch.no_grad():
+        for name, buffer in masked.named_buffers():
+            if is_in(name, plan.removed) and name.rpartition(".")[2].startswith("running_"):
+                buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator(0, name)))
         for slot, dead in slots:
             if slot.tensor in parameters and slot.role is not Role.CONSUMES:
                 view = parameters[slot.tensor].movedim(slot.dim, 0)
@@ -453,12 +492,14 @@ def _ties(model: nn.Module) -> list[list[str]]:
     return list(names.values())
 
 
-def _kinds(model: nn.Module) -> list[Any]:
-    """Path, class, attribute names and number of hooks of every module."""
+def _kinds(model: nn.Module, removed: tuple[str, ...] = ()) -> list[Any]:
+    """Path, class, attribute names and number of hooks of every module outside `removed`."""
     ours = (Masked, LiveForward)
     found = []
     for path, module in model.named_modules():
         assert not isinstance(module, ours), f"{path} is a {type(module).__name__}"
+        if is_in(path, removed):
+            continue
         hooks = sum(len(v) for k, v in vars(module).items() if k.endswith("hooks"))
         found.append((path, type(module), sorted(vars(module)), hooks))
     return found
@@ -470,6 +511,7 @@ __all__ = [
     "Prepared",
     "SystemContract",
     "check_budget",
+    "check_budget_of_modules",
     "check_clean",
     "check_composes",
     "check_cost",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
 
 from secateur.core.groups import Role
+from secateur.core.registry import load_outside
 from secateur.graph.labels import Atoms, LiveSite, State
 from secateur.graph.record import Call, Ref
 
@@ -188,7 +190,8 @@ class Site:
 
 Rule = Callable[[Site], Sequence[State] | State]
 
-#: Rules by operator, `aten::mm`. Another package adds its own with the same decorator.
+#: Rules by operator, `aten::mm`. Another package adds its own with the same decorator, and is found if it names the
+#: module under the entry-point group `secateur.rule`.
 RULES: dict[str, Rule] = {}
 
 
@@ -203,6 +206,12 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+@cache
+def load_rules() -> None:
+    """Import the rules of other packages that are installed; the first call does it."""
+    load_outside("rule")
 
 
 def length(shape: Sequence[int], dim: int, labels: Tensor | None) -> tuple[int, Tensor | None]:

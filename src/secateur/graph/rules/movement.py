@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from secateur.graph.attention import carrier
 from secateur.graph.labels import State, separate
 from secateur.graph.record import Ref
 from secateur.graph.rules.base import Site, rule
@@ -30,7 +31,8 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
         if vector is None:
             continue
         for out, moved in enumerate(_run(site, name, vector, dim, instead)):
-            found = separate(site.atoms, moved, site.where)
+            at = carrier(site.module, moved.shape, heads=site.atoms.heads)
+            found = separate(site.atoms, moved, site.where, at)
             if found is None:
                 continue
             at, new = found
@@ -78,7 +80,7 @@ def squeeze(site: Site) -> list[State]:
 
 @rule("aten::channel_shuffle", "aten::native_channel_shuffle")
 def shuffle(site: Site) -> list[State]:
-    """Groups of channels are interleaved; their number is fixed, so entry k of every group goes together."""
+    """`(B, groups * n, ..)`, groups taken in turns: they stay equally wide, so all lose the same positions."""
     state = site.state("self")
     assert state is not None
     couple(site, state.labels[1], int(site.literal("groups")))
@@ -260,17 +262,27 @@ def index_put(site: Site) -> State:
     return State(tuple(labels), tuple(silent), state.static and values.static)
 
 
-@rule("aten::index_select", "aten::gather")
+@rule("aten::index_select")
 def by_index(site: Site) -> list[State]:
-    """Positions along one dim are read from a tensor; a gather takes the first entries of all other dims."""
+    """Positions along one dim are read from a tensor."""
     ref, dim = site.call.bound["index"], int(site.literal("dim"))
-    shape, state = site.shape("self"), site.state("self")
-    assert state is not None
-    dims = [dim % len(shape)]
     site.pin_all(site.state_of(ref), "holds positions")
-    if site.call.name == "aten::gather":
-        dims += [d for d, size in enumerate(ref.shape) if size != shape[d]]
-    return _literal(site, set(dims), index=_zeros(ref))
+    return _literal(site, (dim,), index=_zeros(ref))
+
+
+@rule("aten::gather")
+def gather(site: Site) -> list[State]:
+    """Positions along one dim for every entry of the others, of which the first are taken if not all are there."""
+    ref, shape, state = site.call.bound["index"], site.shape("self"), site.state("self")
+    assert state is not None
+    dim, index = int(site.literal("dim")) % len(shape), site.state_of(ref)
+    some = {d for d, size in enumerate(ref.shape) if size != shape[d]} | {dim}
+    for d, labels in enumerate(index.labels):
+        if d in some:
+            site.pin(labels, "holds positions")
+        elif shape[d] > 1:
+            site.join(labels, state.labels[d])
+    return _literal(site, some, index=_zeros(ref))
 
 
 def _zeros(ref: Ref, device: str = "cpu") -> Tensor:

@@ -618,3 +618,20 @@ def test_rotary_embeddings_by_pairs():
     graph = trace(model, floats(2, 4))
     assert graph.cuttable["a"].units == 4
     sound(model, graph, (floats(2, 4),))
+
+
+def test_an_empty_rest():
+    """Partial rotary embeddings take `h[..., self.turned:]`, of which nothing is left where all of it is turned."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.turned = nn.Linear(4, 6), nn.Linear(6, 3), 6
+
+        def forward(self, x):
+            h = self.a(x)
+            return self.b(torch.cat([h[:, : self.turned].tanh(), h[:, self.turned :]], 1))
+
+    model = strengthen_(Net()).eval()
+    graph = trace(model, floats(2, 4))
+    sound(model, graph, (floats(2, 4),), seeds=(0,) if graph.cuttable else ())

@@ -9,10 +9,12 @@ from itertools import combinations, islice
 from torch import Tensor
 
 from secateur.core.groups import Attribute, ChannelGraph
-from secateur.graph.probe import Fault, Scene, gets_past, peers
+from secateur.graph.probe import Fault, Scene, calls_of, gets_past, peers
 from secateur.graph.record import Ref
 from secateur.graph.solve import Solution
 
+#: How many calls after a fault are looked at for sizes.
+_AHEAD = 40
 #: Pairs of integers tried at one fault; each costs two trials.
 _MOST = 12
 
@@ -25,7 +27,7 @@ class Mended:
         module: who keeps it.
         name: the attribute.
         item: the place in a list or tuple; None for a plain integer.
-        labels: along the dim.
+        labels: along the dim; empty for one that was thought to follow and does not.
     """
 
     module: str
@@ -55,7 +57,9 @@ def mend(
     """Integers which, made to follow a width, let the trials get past the fault; None where there are none."""
     proven = {one.name for one in mended}
     candidates = sorted(_candidates(scene, solution, fault.module, fault.number), key=lambda a: a.name not in proven)
-    for found in (*_listed(scene, solution, fault), *_choices(candidates)):
+    around = (fault.module, fault.module.rpartition(".")[0])
+    dropped = [replace(one, labels=one.labels[:0]) for one in mended if one.module in around and len(one.labels)]
+    for found in (*_listed(scene, solution, fault), *_choices(candidates), *((one,) for one in dropped)):
         if gets_past(scene, solution, with_mended(graph, solution, [*mended, *found]), fault.number):
             return [*found, *_echoes(scene, solution, fault, found)]
     return None
@@ -93,7 +97,7 @@ def _echoes(scene: Scene, solution: Solution, fault: Fault, found: Iterable[Mend
 
 def _candidates(scene: Scene, solution: Solution, module: str, number: int) -> Iterator[Mended]:
     """Integers of the module at fault (or a module around it) that equal a size which ought to have changed."""
-    sizes = _changing(scene, solution, number)
+    sizes = _changing(scene, solution, module, number)
     for name in dict.fromkeys((module, module.rpartition(".")[0])):
         for attribute, value in vars(scene.model.get_submodule(name)).items():
             if isinstance(value, int) and not isinstance(value, bool):
@@ -103,11 +107,15 @@ def _candidates(scene: Scene, solution: Solution, module: str, number: int) -> I
                     yield from (Mended(name, attribute, item, v) for v in sizes.get(size, ()))
 
 
-def _changing(scene: Scene, solution: Solution, number: int) -> dict[int, list[Tensor]]:
-    """Sizes at the fault that depend on widths, with the labels of the dims that say how, each width once."""
+def _changing(scene: Scene, solution: Solution, module: str, number: int) -> dict[int, list[Tensor]]:
+    """Sizes that depend on widths, with the labels of the dims that say how, each width once, the nearest first.
+
+    At the fault, and in what the module does then: a slice at `heads * head_dim` comes before the view that shows both.
+    """
     sizes: dict[int, list[Tensor]] = {}
     seen = set()
-    for at in (number, number - 1):
+    after = [n for n in calls_of(scene, module) if number < n < number + _AHEAD]
+    for at in (number, number - 1, *after):
         outputs = [x for x in scene.calls[at].outputs if isinstance(x, Ref)]
         dims = [
             (s, v)

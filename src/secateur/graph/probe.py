@@ -106,12 +106,13 @@ def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]
     return [torn] if torn is not None and (not found or torn.number < found[0].number) else found
 
 
-def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int) -> bool:
-    """Whether no trial has a fault up to the call of this number."""
+def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
+    """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
     trials = (trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph))
+    kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
     torn = _torn(scene, solution)
     return (torn is None or torn.number > number) and all(
-        find_fault(scene, solution, graph, kept, number) is None for kept in trials
+        find_fault(scene, solution, graph, one, number) is None for one in kept
     )
 
 

@@ -10,11 +10,14 @@ from torch import nn
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.mend import Mended, mend, with_mended
-from secateur.graph.probe import Fault, Scene, faults, peers, touched
+from secateur.graph.probe import Fault, Scene, faults, gets_past, peers, touched
 from secateur.graph.propagate import Propagation
 from secateur.graph.scalars import absorb
 from secateur.graph.solve import Solution, build, solve
 from secateur.graph.ties import tie
+
+#: How many groups around a fault are tried for being its cause; each costs two trials.
+_NEAR = 12
 
 
 def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mapping[str, object]) -> ChannelGraph:
@@ -31,11 +34,11 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         plain = build(model, walk, solution, inputs)
         found, mended = _mend_all(scene, solution, plain, mended)
         graph = with_mended(plain, solution, mended)
-        if not found:
+        if not found or not graph.cuttable:  # where nothing is cut, nothing can be wrong
             return graph
         fault = found[0]
         done = absorb(scene, solution, graph, found) if _is_numeric(fault) else tie(scene, solution, fault, mended)
-        if not done:
+        if not done and not _pin_culprit(scene, solution, graph, fault):
             _pin(scene, solution, fault)
 
 
@@ -56,6 +59,29 @@ def _mend_all(
 def _is_numeric(fault: Fault) -> bool:
     """Whether the arithmetic got another number: no integer is to be mended then, but weights may take it up."""
     return fault.scalars != ((), ())
+
+
+def _pin_culprit(scene: Scene, solution: Solution, graph: ChannelGraph, fault: Fault) -> bool:
+    """Pin the one group near the fault without whose cut it would not be there; False if there is no such group."""
+    names = list(solution.groups)
+    near: dict[str, int] = {}
+    for number in range(fault.number, -1, -1):
+        for labels in touched(scene, number):
+            for n in solution.group_of[labels].unique().tolist():
+                if n >= 0 and names[n] in graph.cuttable:
+                    near.setdefault(names[n], number)
+        if len(near) > _NEAR:
+            break
+    for name, number in near.items():
+        if gets_past(scene, solution, graph, fault.number, whole=name):
+            where = scene.calls[number].module or "the top module"
+            why = f"{fault.what}: operator {scene.calls[number].name.replace('::', '.')} at {where}"
+            slot = solution.groups[name].slots[0]
+            own = scene.walk.owned[slot.tensor][slot.dim]
+            assert own is not None
+            scene.walk.atoms.pin(own[slot.index.flatten()], why)
+            return True
+    return False
 
 
 def _pin(scene: Scene, solution: Solution, fault: Fault) -> None:

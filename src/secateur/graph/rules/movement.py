@@ -163,7 +163,8 @@ def slice_(site: Site) -> list[State]:
     labels = state.labels[dim]
     if labels is None or out == size:
         return move(site)
-    start = int(site.literal("start", 0)) % size if site.literal("start", 0) else 0
+    start = min(int(site.literal("start", 0)), size)
+    start = max(start + size, 0) if start < 0 else start
     if step > 1:
         if size % step or start >= step or out * step != size:
             return _literal(site, (dim,))

@@ -235,8 +235,8 @@ class TestSharing:
         assert measured(small, Example.of(torch.randn(2, 4)))[:2] == (cost(plan.left).macs, cost(plan.left).params)
 
 
-def test_weights_that_are_kept_in_a_list_or_computed():
-    """Zeros silence a recurrent layer; weight norm divides zero by zero."""
+def test_parameters_that_are_used_in_their_own_ways():
+    """Recurrent layers answer zero without weights; a weight norm of zeros is no number."""
 
     class Recurrent(nn.Module):
         def __init__(self):
@@ -247,7 +247,10 @@ def test_weights_that_are_kept_in_a_list_or_computed():
             return x + self.lstm(x[:, None])[0][:, 0]
 
     normed = Residual(nn.Linear(6, 6), parametrizations.weight_norm(nn.Linear(6, 6)))
-    assert blocks(chain(Recurrent(), normed, block())) == ("1", "3")
+    model = chain(Recurrent(), normed, block())
+    assert blocks(model) == ("1", "3")
+    plan = PruningPlan({}, Layer(), trace(model, torch.randn(2, 4), depth=True)).keep("layers", [1])
+    assert type(shrink(model, plan)[1]) is nn.Identity
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])

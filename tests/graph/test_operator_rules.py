@@ -279,93 +279,96 @@ REDUCTIONS = [
     tok("aten::all", lambda m, h: numbers((h > -3).all(1)), groups=WIDE),
 ]
 
-VECTORS = [
-    tok("aten::mv", lambda m, h: torch.stack([x @ m.v for x in h.unbind()]), 5, v=weight(6), groups=WIDE),
-    tok(
-        "aten::addmv", lambda m, h: torch.addmv(m.u, h[0], m.v).unsqueeze(0), 5, u=weight(5), v=weight(6), groups=WIDE,
-        pinned={"u": "meets a dim"},
-    ),
-    tok("aten::dot", lambda m, h: torch.stack([x.dot(m.v) for x in h[0]]), 5, v=weight(6), groups=WIDE),
-    tok("aten::vdot", lambda m, h: torch.stack([torch.vdot(x, m.v) for x in h[0]]), 5, v=weight(6), groups=WIDE),
-    tok("aten::_trilinear", lambda m, h: m.c(h.sigmoid(), h), 5, c=lambda: nn.Bilinear(6, 6, 5), groups={"a": 6, "c": 5}),
-    tok(
-        "aten::_weight_norm", lambda m, h: F.linear(h, torch._weight_norm(m.v, m.g, 0)), 5, v=weight(5, 6), g=weight(5, 1),
-        groups={"a": 6, "g": 5},
-    ),
-]  # fmt: skip
-
-MADE = [
-    vec("aten::zeros", lambda m, h: h + torch.zeros(h.shape, dtype=h.dtype, device=h.device), groups=WIDE),
-    vec("aten::ones", lambda m, h: h + torch.ones(h.shape[1], dtype=h.dtype, device=h.device), groups=WIDE),
-    vec("aten::full", lambda m, h: h + torch.full((h.shape[1],), 2.0, dtype=h.dtype, device=h.device), groups=WIDE),
-    vec("aten::empty", lambda m, h: torch.empty(h.shape, dtype=h.dtype, device=h.device).copy_(h), groups=WIDE),
-    vec(
-        "aten::empty_strided",
-        lambda m, h: torch.empty_strided(h.shape, h.stride(), dtype=h.dtype, device=h.device).copy_(h), groups=WIDE,
-    ),
-    vec("aten::zeros", lambda m, h: h + torch.zeros(6, dtype=h.dtype, device=h.device), pinned={"a": "instead of"}),
-]  # fmt: skip
-
 
 def packed(m, h):
-    lengths = 5 - torch.arange(h.shape[0]) % 2
-    data = nn.utils.rnn.pack_padded_sequence(h, lengths, batch_first=True, enforce_sorted=False)
-    return nn.utils.rnn.pad_packed_sequence(data, batch_first=True)[0]
+    lengths = torch.tensor([5, 3, 2])[: h.shape[0]]
+    out, _ = m.r(nn.utils.rnn.pack_padded_sequence(h, lengths, batch_first=True))
+    return nn.utils.rnn.pad_packed_sequence(out, batch_first=True)[0]
 
 
-def stepped(m, h):
-    state, out = None, []
-    for step in h.unbind(1):
-        state = m.c(step, state)
-        out.append(state[0] if isinstance(state, tuple) else state)
-    return torch.stack(out, 1)
+def patches(m, h):
+    return F.fold(F.unfold(h, 2, stride=2) * 2, h.shape[2:], 2, stride=2)
+
+
+def sampled(m, h):
+    grid = torch.linspace(-1, 1, 4, dtype=h.dtype)
+    at = torch.stack(torch.meshgrid(*[grid] * (h.ndim - 2), indexing="ij"), -1)
+    return F.grid_sample(h, at.expand(h.shape[0], *at.shape), align_corners=False)
+
+
+def unpooled(pool, unpool):
+    def run(m, h):
+        out, at = pool(h, 2, return_indices=True)
+        return unpool(out, at, 2)
+
+    return run
+
+
+def into(m, h):
+    return h.index_put((torch.arange(h.shape[0]),), h.relu(), accumulate=True)
+
+
+def normed():
+    return nn.utils.weight_norm(nn.Linear(6, 5))
 
 
 RECURRENT = [
-    *(
-        tok(f"aten::{name}", lambda m, h: m.c(h)[0], 5, c=make, groups={"a": 6, "c.weight_hh_l0": 5})
-        for name, make in {
-            "lstm": lambda: nn.LSTM(6, 5),
-            "gru": lambda: nn.GRU(6, 5, batch_first=True),
-            "rnn_tanh": lambda: nn.RNN(6, 5),
-            "rnn_relu": lambda: nn.RNN(6, 5, nonlinearity="relu"),
-        }.items()
+    tok(
+        "aten::lstm",
+        lambda m, h: m.r(h)[0],
+        5,
+        r=lambda: nn.LSTM(6, 5, batch_first=True),
+        groups={"a": 6, "r.weight_hh_l0": 5},
     ),
-    *(
-        tok(f"aten::{name}_cell", stepped, 5, c=make, groups={"a": 6, "c.weight_hh": 5})
-        for name, make in {
-            "lstm": lambda: nn.LSTMCell(6, 5),
-            "gru": lambda: nn.GRUCell(6, 5),
-            "rnn_tanh": lambda: nn.RNNCell(6, 5),
-            "rnn_relu": lambda: nn.RNNCell(6, 5, nonlinearity="relu"),
-        }.items()
+    tok(
+        "aten::gru",
+        lambda m, h: m.r(h)[0],
+        5,
+        r=lambda: nn.GRU(6, 5, batch_first=True),
+        groups={"a": 6, "r.weight_hh_l0": 5},
     ),
-    tok("aten::_pack_padded_sequence", packed, groups=WIDE),
-    tok("aten::_pad_packed_sequence", packed, groups=WIDE),
+    tok("aten::rnn_tanh", lambda m, h: m.r(h)[0], 5, r=lambda: nn.RNN(6, 5, batch_first=True)),
+    tok("aten::rnn_relu", lambda m, h: m.r(h)[0], 5, r=lambda: nn.RNN(6, 5, nonlinearity="relu", batch_first=True)),
+    vec("aten::lstm_cell", lambda m, h: m.r(h)[0], 5, r=lambda: nn.LSTMCell(6, 5), groups={"a": 6, "r.weight_hh": 5}),
+    vec("aten::gru_cell", lambda m, h: m.r(h), 5, r=lambda: nn.GRUCell(6, 5), groups={"a": 6, "r.weight_hh": 5}),
+    vec("aten::rnn_tanh_cell", lambda m, h: m.r(h), 5, r=lambda: nn.RNNCell(6, 5)),
+    vec("aten::rnn_relu_cell", lambda m, h: m.r(h), 5, r=lambda: nn.RNNCell(6, 5, nonlinearity="relu")),
+    tok("aten::_pack_padded_sequence", packed, 5, r=lambda: nn.GRU(6, 5, batch_first=True)),
+    tok("aten::_pad_packed_sequence", packed, 5, r=lambda: nn.GRU(6, 5, batch_first=True)),
 ]
 
-PLACES = [
-    img("aten::im2col", lambda m, h: F.unfold(h, 3).view(h.shape[0], -1, 6, 6), 54, groups=WIDE),
-    img("aten::col2im", lambda m, h: F.fold(F.unfold(h, 3), 8, 3), groups=WIDE),
-    img("aten::grid_sampler_2d", lambda m, h: F.grid_sample(h, h.new_zeros(h.shape[0], 5, 5, 2), align_corners=False), groups=WIDE),
-    vol("aten::grid_sampler_3d", lambda m, h: F.grid_sample(h, h.new_zeros(h.shape[0], 2, 2, 2, 3), align_corners=False)),
-    img("aten::max_unpool2d", lambda m, h: F.max_unpool2d(*F.max_pool2d(h, 2, return_indices=True), 2), groups=WIDE),
-    vol("aten::max_unpool3d", lambda m, h: F.max_unpool3d(*F.max_pool3d(h, 2, return_indices=True), 2)),
+
+FURTHER = [
+    vec("aten::zeros", lambda m, h: h + torch.zeros(h.shape, dtype=h.dtype), groups=WIDE),
+    vec("aten::ones", lambda m, h: h + torch.ones(h.shape[1], dtype=h.dtype), groups=WIDE),
+    vec("aten::full", lambda m, h: h + torch.full(h.shape, 2.0, dtype=h.dtype), groups=WIDE),
+    vec("aten::empty", lambda m, h: h + torch.empty(h.shape, dtype=h.dtype).fill_(2.0), groups=WIDE),
+    vec("aten::empty_strided", lambda m, h: h + torch.empty_strided(h.shape, h.stride(), dtype=h.dtype).fill_(2.0)),
+    vec("aten::addmv", lambda m, h: torch.addmv(m.v, m.w, h.mean(0)).expand(2, -1), 5, v=weight(5), w=weight(5, 6)),
+    vec("aten::mv", lambda m, h: torch.mv(m.w, h.mean(0)).expand(2, -1), 5, w=weight(5, 6)),
+    vec("aten::dot", lambda m, h: h * torch.dot(h.mean(0), m.v), v=weight(6), groups=WIDE),
+    vec("aten::vdot", lambda m, h: h * torch.vdot(h.mean(0), m.v), v=weight(6), groups=WIDE),
+    vec("aten::_trilinear", lambda m, h: m.t(h, h.tanh()), 5, t=lambda: nn.Bilinear(6, 6, 5), groups={"a": 6, "t": 5}),
+    vec("aten::_weight_norm", lambda m, h: torch._weight_norm(m.v, m.g, 0) @ h.t() @ h, v=weight(5, 6), g=weight(5, 1)),
+    img("aten::im2col", patches, groups=WIDE),
+    img("aten::col2im", patches, groups=WIDE),
+    img("aten::grid_sampler_2d", sampled, groups=WIDE),
+    vol("aten::grid_sampler_3d", sampled),
+    img("aten::max_unpool2d", unpooled(F.max_pool2d, F.max_unpool2d), groups=WIDE),
+    vol("aten::max_unpool3d", unpooled(F.max_pool3d, F.max_unpool3d)),
     img("aten::native_channel_shuffle", lambda m, h: torch.native_channel_shuffle(h, 2), groups={"a": 3}),
-    vol("aten::reflection_pad3d", lambda m, h: F.pad(h, (1,) * 6, "reflect")),
-    vol("aten::replication_pad3d", lambda m, h: F.pad(h, (1,) * 6, "replicate")),
-    img("aten::rot90", lambda m, h: torch.rot90(h, 1, (2, 3)), groups=WIDE),
+    vol("aten::reflection_pad3d", lambda m, h: F.pad(h, (1, 0, 1, 0, 0, 1), "reflect")),
+    vol("aten::replication_pad3d", lambda m, h: F.pad(h, (1, 0, 1, 0, 0, 1), "replicate")),
+    img("aten::rot90", lambda m, h: h.rot90(1, (2, 3)), groups=WIDE),
+    img("aten::tril", lambda m, h: h.tril(), groups=WIDE),
+    img("aten::triu", lambda m, h: h.triu(1), groups=WIDE),
+    tok("aten::index_put", into, groups=WIDE),
     vec("aten::as_strided", lambda m, h: h.as_strided(h.shape, h.stride()), groups=WIDE),
-    vec("aten::as_strided", lambda m, h: h.as_strided(h.shape, (0, 1)), pinned={"a": "place in memory"}),
-    tok("aten::tril", lambda m, h: (h @ h.mT).tril() @ h, groups=WIDE),
-    tok("aten::triu", lambda m, h: (h @ h.mT).triu() @ h, groups=WIDE),
-    tok("aten::triu", lambda m, h: h.triu(), pinned={"a": "by position"}),
-    tok("aten::index_put", lambda m, h: h.index_put((torch.tensor([0]),), h[:1].sigmoid()), groups=WIDE),
-]  # fmt: skip
+]
 
 CASES = [
     *POINTWISE, *PRODUCTS, *CONVOLUTIONS, *CREATION, *TABLES, *JOINING, *MOVEMENT, *NORMS, *POOLING, *REDUCTIONS,
-    *VECTORS, *MADE, *RECURRENT, *PLACES,
+    *RECURRENT, *FURTHER,
 ]  # fmt: skip
 
 

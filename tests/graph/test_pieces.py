@@ -143,8 +143,6 @@ def test_narrow_keys():
     ],
 )
 def test_numbers_that_do_not_follow(cut):
-    """A piece at a fixed number may not be cut; the other one may where it is all the rest."""
-
     def run(m, x):
         one, two = cut(m.a(x))
         return m.b(one) + m.c(two)
@@ -153,7 +151,7 @@ def test_numbers_that_do_not_follow(cut):
     producers = [g for g in graph.groups.values() if any(s.tensor == "a.weight" and s.dim == 0 for s in g.slots)]
     assert sum(g.units for g in producers) == 7
     assert any("operator aten." in g.pinned for g in producers)
-    sound(model, graph, X, seeds=range(8))
+    sound(model, graph, X, seeds=(0, 1, 2) if graph.cuttable else ())  # the end of a tensor may go, its beginning not
 
 
 def test_the_width_of_another_tensor():
@@ -176,8 +174,10 @@ def test_units_of_one_group_on_both_sides_of_a_piece(name):
     def run(m, x):
         return m.b(getattr(m, name)(x)[..., 1 : 1 + m.b.in_features])
 
-    _, graph = traced(run, X, **{name: linear(4, 5)}, b=linear(3, 3))
-    assert not any(group.startswith(name) for group in graph.cuttable)
+    model, graph = traced(run, X, **{name: linear(4, 5)}, b=linear(3, 3))
+    (outer,) = (g for g in graph.groups.values() if any(s.index.tolist() == [[0], [4]] for s in g.slots))
+    assert outer.pinned
+    sound(model, graph, X, seeds=(0, 1, 2) if graph.cuttable else ())
 
 
 def test_a_piece_of_the_right_length_at_the_wrong_place():

@@ -117,6 +117,7 @@ VARIANTS = {
     "not batched": (Own, (X[0],), "stem", {}),
     "no bias": (lambda: Own(bias=False), (X,), "stem", {}),
     "bias_k and bias_v": (lambda: Own(add_bias_kv=True), (X,), "stem", {}),
+    "add_zero_attn": (lambda: Own(add_zero_attn=True), (X,), "stem", {}),
     "causal, padded and biased": (lambda: Own(masked=True, padded=True, add_bias_kv=True), (X,), "stem", {}),
     "cross": (Cross, (X, Y), "k", {"attend.out_proj": E}),
     "cross, weights thrown away": (lambda: Cross(give=True), (X, Y), "k", {"attend.out_proj": E}),
@@ -258,3 +259,25 @@ def test_torchs_own_gradients_do_not_leak_into_dead_units():
     keep = plan.masks()["encode.layers.0.self_attn.in_proj_weight"]
     grad = packed.parametrizations.in_proj_weight.original.grad
     assert not bool(grad[~keep].any()) and bool(grad[keep].any())
+
+
+def test_a_subclass_with_projections_of_its_own():
+    """It is traced like any module that nobody knows, and agrees."""
+
+    class Other(nn.MultiheadAttention):
+        def __init__(self):
+            super().__init__(E, H, batch_first=True)
+            del self.in_proj_weight, self.in_proj_bias
+            self.mix = nn.Linear(E, 10)
+            self.back = nn.Linear(10, E)
+
+        def forward(self, q, k, v, **_):
+            return self.out_proj(self.back(self.mix(q).relu())), None
+
+    model = Own()
+    model.attend = Other()
+    model = strengthen_(model).eval()
+    graph = trace(model, X)
+    assert {n: g.units for n, g in graph.cuttable.items()} == {"stem": E, "attend.mix": 10, "attend.back": E}
+    for plan in plans(graph):
+        assert difference(outputs(mask(model, plan), Example.of(X)), outputs(shrink(model, plan), Example.of(X))) < 1e-9

@@ -203,6 +203,7 @@ class TestNumbersFromWidths:
             lambda h: h.relu() * h.shape[1] ** -0.25,
             lambda h: (h + torch.cat(h.chunk(2, 1)[::-1], 1)) / h.shape[1] ** 0.5,  # on two ways from one weight
             lambda h: h / torch.sqrt(torch.tensor(h.shape[1], dtype=h.dtype) * 3),
+            lambda h: torch.cat([h, torch.zeros_like(h)], 0) / h.shape[1] ** 0.5,  # zeros stay zero
         ],
     )
     def test_weights_make_up_for_it(self, scale):

@@ -37,7 +37,7 @@ class Channel(Granularity):
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """One block per group that may be cut."""
         return [
-            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g)
+            Block(g.name, g.units, tuple(dict.fromkeys(s.tensor for s in self._slots(g, graph))), g, minimum=g.minimum)
             for g in graph.cuttable.values()
         ]
 

@@ -73,8 +73,9 @@ def _attentions(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
     names = {id(p): name for name, p in model.named_parameters()}
     for path, module in model.named_modules():
         if isinstance(module, nn.MultiheadAttention):
-            weights = [w for w in (getattr(module, leaf) for leaf in _PROJECTIONS) if w is not None]
-            if all(id(w) in names for w in weights):  # not where they are computed from other parameters
+            weights = [w for w in (getattr(module, leaf, None) for leaf in _PROJECTIONS) if w is not None]
+            # Not where they are computed from other parameters, or where a subclass has projections of its own.
+            if weights and all(id(w) in names for w in weights):
                 yield path, [names[id(w)] for w in weights]
 
 

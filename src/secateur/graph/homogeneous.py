@@ -33,6 +33,10 @@ _MOVE = frozenset(
         "aten::flip", "aten::roll", "aten::movedim", "aten::unsafe_split", "aten::unsafe_split_with_sizes",
     }
 )  # fmt: skip
+#: Operators that make nothing but zeros, which any factor leaves alone.
+_ZEROS = frozenset({"aten::zeros", "aten::new_zeros", "aten::zeros_like"})
+#: Operators that read how long a tensor is, and none of its entries.
+_LENGTHS = frozenset({"aten::zeros_like", "aten::ones_like", "aten::full_like", "aten::empty_like", "aten::new_zeros"})
 #: Matrix products: the operands and the bias.
 _PRODUCTS = {
     "aten::mm": ("self", "mat2", ""),
@@ -68,8 +72,10 @@ class _Search:
         """Scale the entries `wanted`, boolean in the tensor's shape, of a tensor as it stood before a call."""
         if not bool(wanted.any()):
             return True
-        self.changed.append((ref, wanted))
         earlier = [n for n in self.makers.get(ref.key, []) if n < before]
+        if earlier and self.recording.calls[earlier[-1]].name in _ZEROS:
+            return True
+        self.changed.append((ref, wanted))
         if not earlier:
             if ref.key in self.recording.names:
                 self.ends.append((self.recording.names[ref.key], wanted))
@@ -181,7 +187,7 @@ class _Search:
     def _reads(self, number: int, ref: Ref, entries: Tensor) -> bool:
         call = self.recording.calls[number]
         if call.name not in _MOVE:
-            return True
+            return call.name not in _LENGTHS
         for out in (x for x in call.outputs if isinstance(x, Ref)):
             sources, ids = _moved(call, out)
             hit = torch.cat(

@@ -94,34 +94,31 @@ def _some(group: Group, count: int) -> Tensor:
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
     """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
-    found: list[Fault] = []
+    found = _torn(scene, solution)
     for trials in ((trial_widths(graph), _unequal_widths(graph)), _lone_widths(scene, solution, graph)):
         for kept in trials:
-            fault = find_fault(scene, solution, graph, kept, found[0].number if found else None)
-            if fault is not None:
-                found = [*found, fault] if found and found[0].number == fault.number else [fault]
+            last = min((f.number for f in found), default=None)
+            fault = find_fault(scene, solution, graph, kept, last)
+            found = found if fault is None else [fault, *found]
         if found:
             break
-    torn = _torn(scene, solution)
-    return [torn] if torn is not None and (not found or torn.number < found[0].number) else found
+    first = min((f.number for f in found), default=0)
+    return [f for f in found if f.number == first]
 
 
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
     """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
-    trials = (trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph))
+    trials = (trial_widths(graph), _unequal_widths(graph))
     kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
-    torn = _torn(scene, solution)
-    return (torn is None or torn.number > number) and all(
-        find_fault(scene, solution, graph, one, number) is None for one in kept
-    )
+    return all(find_fault(scene, solution, graph, one, number) is None for one in kept)
 
 
-def _torn(scene: Scene, solution: Solution) -> Fault | None:
+def _torn(scene: Scene, solution: Solution) -> list[Fault]:
     """The first call that takes units of one group apart, so that no number can follow the cut."""
     for number, pieces in scene.walk.pieces.items():
         if any(solution.axis(v, len(v)) is None for v in pieces):
-            return Fault(number, scene.calls[number].module, "names entries by position")
-    return None
+            return [Fault(number, scene.calls[number].module, "names entries by position")]
+    return []
 
 
 def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:

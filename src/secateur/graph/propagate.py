@@ -124,16 +124,6 @@ def _run(walk: Propagation, model: nn.Module) -> None:
             walk.atoms.pin(labels, "is an output of the model")
 
 
-def _check_bare(atoms: Atoms, recording: Recording) -> None:
-    """A parameter that is left unmasked for one operator must not be read by another, which would take it for zero."""
-    for call in recording.calls:
-        for ref in call.refs():
-            known, labels = atoms.bare.get(recording.names.get(ref.key, ""), (call.name, None))
-            if known != call.name:
-                where = f"operator {call.name.replace('::', '.')} at {call.module or 'the top module'}"
-                atoms.pin(labels, f"is read by {known.replace('::', '.')}, too, which divides by its length: {where}")
-
-
 def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
     """Calls of PyTorch's attention whose results nobody reads: weights averaged over heads, mostly thrown away."""
     wanted, idle = {ref.key for ref in recording.outputs}, set()
@@ -145,6 +135,16 @@ def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
         else:
             wanted |= {ref.key for ref in call.refs()}
     return idle
+
+
+def _check_bare(atoms: Atoms, recording: Recording) -> None:
+    """A parameter that is left unmasked for one operator must not be read by another, which would take it for zero."""
+    for call in recording.calls:
+        for ref in call.refs():
+            known, labels = atoms.bare.get(recording.names.get(ref.key, ""), (call.name, None))
+            if known != call.name:
+                where = f"operator {call.name.replace('::', '.')} at {call.module or 'the top module'}"
+                atoms.pin(labels, f"is read by {known.replace('::', '.')}, too, which divides by its length: {where}")
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:

@@ -167,8 +167,8 @@ class _Recorder(TorchDispatchMode):
         self.shapes = OnlyShapes([*model.parameters(), *model.buffers(), *inputs.tensors()])
         self.recording = recording
         self.functions = functions
-        self.paused = False
         self.watch = watch
+        self.paused = False
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}

@@ -508,28 +508,6 @@ class InPlace(nn.Module):
         return out
 
 
-class Recurrent(nn.Module):
-    """An encoder of two layers in two directions, and a decoder unrolled by hand into a tensor of its own making."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(7, 6)
-        self.encoder = nn.LSTM(6, 3, num_layers=2, bidirectional=True)
-        self.decoder = nn.GRUCell(6, 5)
-        self.head = nn.Linear(5, 4)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """`(T, B)` to `(T, B, 4)`."""
-        read, _ = self.encoder(self.embed(tokens))
-        state = read.new_zeros(read.shape[1], self.decoder.hidden_size)
-        states = torch.zeros(*read.shape[:2], state.shape[1], dtype=read.dtype, device=read.device)
-        for number, step in enumerate(read):
-            state = self.decoder(step, state)
-            states[number] = state
-        out: Tensor = self.head(states)
-        return out
-
-
 def _residual_blocks() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Sequential(BasicBlock(6, 6, 1), BasicBlock(6, 6, 1)),
@@ -565,6 +543,28 @@ class ResidualMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(.., width)` to the same shape."""
         out: Tensor = x + self.scale * self.down(self.up(x).sigmoid())
+        return out
+
+
+class Recurrent(nn.Module):
+    """An encoder of two layers in two directions, and a decoder unrolled by hand into a tensor of its own making."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(7, 6)
+        self.encoder = nn.LSTM(6, 3, num_layers=2, bidirectional=True)
+        self.decoder = nn.GRUCell(6, 5)
+        self.head = nn.Linear(5, 4)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`(T, B)` to `(T, B, 4)`."""
+        read, _ = self.encoder(self.embed(tokens))
+        state = read.new_zeros(read.shape[1], self.decoder.hidden_size)
+        states = torch.zeros(*read.shape[:2], state.shape[1], dtype=read.dtype, device=read.device)
+        for number, step in enumerate(read):
+            state = self.decoder(step, state)
+            states[number] = state
+        out: Tensor = self.head(states)
         return out
 
 
@@ -682,13 +682,6 @@ TINY: Mapping[str, Tiny] = {
     "in_place": Tiny(
         InPlace, _IMAGE, {"stem": 6, "next": 5}, {"head": _OUT}, "writes into views, weights through .data"
     ),
-    "recurrent": Tiny(
-        Recurrent,
-        tokens(4, 2, below=7),
-        {"embed#2": 6, "encoder.weight_hh_l0": 3, "decoder.weight_hh": 5},
-        {"embed": "by number", "head": _OUT},
-        "gates, two directions, and steps written into zeros",
-    ),
     "residual_blocks": Tiny(
         _residual_blocks,
         floats(2, 3, 8, 8),
@@ -700,9 +693,16 @@ TINY: Mapping[str, Tiny] = {
     "pre_norm_blocks": Tiny(
         PreNormBlocks,
         floats(2, 4, 5),
-        {"blocks.0.attention.qkv": 4, "blocks.0.mlp.0": 10, "blocks.2.linear1": 10, "last.up": 12},
-        {"embed": "blocks.2.self_attn", "head": _OUT},
+        {"embed": 4, "blocks.0.attention.qkv": 4, "blocks.0.mlp.0": 10, "blocks.2.linear1": 10, "last.up": 12},
+        {"head": _OUT},
         "residual blocks that nothing follows but the next one",
         ("blocks.0", "blocks.2", "last"),
+    ),
+    "recurrent": Tiny(
+        Recurrent,
+        tokens(4, 2, below=7),
+        {"embed#2": 6, "encoder.weight_hh_l0": 3, "decoder.weight_hh": 5},
+        {"embed": "by number", "head": _OUT},
+        "gates, two directions, and steps written into zeros",
     ),
 }

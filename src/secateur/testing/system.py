@@ -93,8 +93,7 @@ def random_plan(graph: ChannelGraph, seed: int = 0, granularity: Granularity | N
     unit, kept = Channel() if granularity is None else granularity, {}
     for block in unit.blocks(graph):
         rng = generator(seed, "plan", block.name)
-        least = max(block.minimum, block.group.minimum if block.group is not None else 0)
-        count = int(torch.randint(least, block.units + 1, (1,), generator=rng))
+        count = int(torch.randint(block.minimum, block.units + 1, (1,), generator=rng))
         keep = torch.zeros(block.units, dtype=torch.bool)
         keep[torch.randperm(block.units, generator=rng)[:count]] = True
         kept[block.name] = keep

@@ -31,8 +31,7 @@ def move(site: Site, name: str = "self", **instead: Any) -> list[State]:
         if vector is None:
             continue
         for out, moved in enumerate(_run(site, name, vector, dim, instead)):
-            at = carrier(site.module, moved.shape, heads=site.atoms.heads)
-            found = separate(site.atoms, moved, site.where, at)
+            found = separate(site.atoms, moved, site.where, carrier(site.module, moved.shape, heads=site.atoms.heads))
             if found is None:
                 continue
             at, new = found
@@ -80,7 +79,7 @@ def squeeze(site: Site) -> list[State]:
 
 @rule("aten::channel_shuffle", "aten::native_channel_shuffle")
 def shuffle(site: Site) -> list[State]:
-    """`(B, groups * n, ..)`, groups taken in turns: they stay equally wide, so all lose the same positions."""
+    """Groups of channels are interleaved; their number is fixed, so entry k of every group goes together."""
     state = site.state("self")
     assert state is not None
     couple(site, state.labels[1], int(site.literal("groups")))

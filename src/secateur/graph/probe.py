@@ -108,7 +108,9 @@ def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]
 
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
     """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
-    trials = (trial_widths(graph), _unequal_widths(graph))
+    if any(fault.number <= number for fault in _torn(scene, solution)):
+        return False
+    trials = (trial_widths(graph), _unequal_widths(graph), *_lone_widths(scene, solution, graph))
     kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
     return all(find_fault(scene, solution, graph, one, number) is None for one in kept)
 

@@ -167,6 +167,7 @@ def test_the_width_of_another_tensor():
     sound(model, graph, X)
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["left", "right", "north", "south", "up", "down"])
 def test_units_of_one_group_on_both_sides_of_a_piece(name):
     """Where the middle begins depends on which of the two outer units stays, and the trial keeps one of them."""
@@ -174,7 +175,8 @@ def test_units_of_one_group_on_both_sides_of_a_piece(name):
     def run(m, x):
         return m.b(getattr(m, name)(x)[..., 1 : 1 + m.b.in_features])
 
-    model, graph = traced(run, X, **{name: linear(4, 5)}, b=linear(3, 3))
+    # The integer equals the length of the piece: making it follow helps nothing, and is not to be tried for ever.
+    model, graph = traced(run, X, **{name: linear(4, 5)}, b=linear(3, 3), spare=3)
     (outer,) = (g for g in graph.groups.values() if any(s.index.tolist() == [[0], [4]] for s in g.slots))
     assert outer.pinned
     sound(model, graph, X, seeds=(0, 1, 2) if graph.cuttable else ())

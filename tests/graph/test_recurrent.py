@@ -89,6 +89,7 @@ def test_cells_stay_wider_than_their_projection():
     _, tight = traced(lambda m, x: m.b(m.l(x)[0]), floats(2, 3, 4), l=nn.LSTM(4, 5, proj_size=4), b=nn.Linear(4, 3))
     assert "more cells than" in tight.groups["l.weight_hh_l0"].pinned
     assert widths(tight) == {"l.weight_hr_l0": 4}
+    assert not [t for axes in tight.tensors.values() for axis in axes.axes for t in axis.terms if "_hh_" in t[0]]
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTMCell, 4), (nn.GRUCell, 3), (nn.RNNCell, 1)])

@@ -112,8 +112,7 @@ def _some(group: Group, count: int) -> Tensor:
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
     """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
     found = _torn(scene, solution)
-    fine = [*_lone_widths(scene, solution, graph), *(_end_widths(graph, turn) for turn in (0, 1))]
-    for trials in ((trial_widths(graph), _unequal_widths(graph)), fine):
+    for trials in ((trial_widths(graph), _unequal_widths(graph)), _fine_widths(scene, solution, graph)):
         for kept in trials:
             last = min((f.number for f in found), default=None)
             fault = find_fault(scene, solution, graph, kept, last)
@@ -126,7 +125,9 @@ def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]
 
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
     """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
-    trials = (trial_widths(graph), _unequal_widths(graph), _end_widths(graph, 0), _end_widths(graph, 1))
+    if any(fault.number <= number for fault in _torn(scene, solution)):
+        return False
+    trials = (trial_widths(graph), _unequal_widths(graph), *_fine_widths(scene, solution, graph))
     kept = [{name: keep for name, keep in trial.items() if name != whole} for trial in trials]
     return all(find_fault(scene, solution, graph, one, number) is None for one in kept)
 
@@ -137,6 +138,11 @@ def _torn(scene: Scene, solution: Solution) -> list[Fault]:
         if any(solution.axis(v, len(v)) is None for v in pieces):
             return [Fault(number, scene.calls[number].module, "names entries by position")]
     return []
+
+
+def _fine_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
+    """Cuts that coarse trials may have passed by chance: of single groups, and from either end."""
+    return [*_lone_widths(scene, solution, graph), *(_end_widths(graph, turn) for turn in (0, 1))]
 
 
 def _lone_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:

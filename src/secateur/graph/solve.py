@@ -132,6 +132,7 @@ def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
     for name, group in solution.groups.items():
         if not group.pinned and group.minimum >= group.units:
             solution.groups[name] = replace(group, pinned=reasons[name])
+    solution.axes.clear()  # they told of groups that could be cut
 
 
 def _raise_(solution: Solution, reasons: dict[str, str], name: str, minimum: int, why: str) -> None:

@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from typing import ClassVar
 
 import pytest
 import torch
@@ -40,6 +41,32 @@ class Spy(Collector):
         return {}
 
 
+class Twice(Spy):
+    """Runs its own copy of the model, and has to see everything twice."""
+
+    runs_itself = True
+    walks = 2
+    seen_by_all: ClassVar[list[tuple[int, int]]] = []
+
+    def update(self, step):
+        assert all(p.requires_grad for p in Spy.seen.parameters())
+        assert not step.gradients
+        loss = step.loss(step.example.call(Spy.seen), step.target)
+        assert torch.autograd.grad(loss, next(iter(Spy.seen.parameters())))[0].any()
+        Twice.seen_by_all.append((step.walk, step.samples))
+
+
+def test_collectors_that_run_a_copy_of_their_own():
+    """Nobody else's hooks see what they run, and the data are walked through as often as they ask."""
+    subject = cases.normed()
+    Twice.seen_by_all.clear()
+    found = collect(subject.model, subject.batches, [Twice, InputMean], graph=subject.graph)
+    assert Twice.seen_by_all == [(0, 4)] * 3 + [(1, 4)] * 3
+    assert found.samples == 12
+    alone = subject.evidence([InputMean])[InputMean]
+    assert all(torch.equal(values, alone[name]) for name, values in found[InputMean].items())
+
+
 def test_works_on_a_copy_and_leaves_no_hook_there():
     subject = cases.normed()
     collect(subject.model, subject.batches, (*EVERYTHING, Spy), graph=subject.graph)
@@ -57,14 +84,15 @@ def test_hooks_go_when_the_model_raises():
 
 def test_merged_halves_are_the_whole():
     subject = cases.normed()
-    whole = subject.evidence(EVERYTHING)
+    additive = [need for need in EVERYTHING if need.additive]
+    whole = subject.evidence(additive)
     a, b = (
-        collect(subject.model, part, EVERYTHING, graph=subject.graph)
+        collect(subject.model, part, additive, graph=subject.graph)
         for part in (subject.batches[:1], subject.batches[1:])
     )
     both = merge(a, b)
     assert both.samples == whole.samples == 12
-    for need in EVERYTHING:
+    for need in additive:
         for name, values in whole[need].items():
             assert torch.allclose(both[need][name], values, rtol=1e-10, atol=1e-15)
 

@@ -3,7 +3,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from secateur.core.contracts import Step
-from secateur.evidence import SquaredGradient, collect
+from secateur.core.example import Example
+from secateur.evidence import SquaredGradient, collect, cross_entropy
 from secateur.graph.trace import trace
 from secateur.testing import case as cases
 
@@ -67,5 +68,7 @@ def test_gradients_of_small_half_precision_values_do_not_vanish():
     one = SquaredGradient()
     model = nn.Linear(1, 1, bias=False).half()
     with one.start(model, None):
-        one.update(Step({"weight": torch.full((1, 1), 1e-5, dtype=torch.float16)}, 1))
+        one.update(
+            Step({"weight": torch.full((1, 1), 1e-5, dtype=torch.float16)}, 1, Example.of(()), None, cross_entropy)
+        )
     assert 0.9e-10 < float(one.result()["weight"]) < 1.1e-10

@@ -333,3 +333,17 @@ def test_provenance(graph):
     assert made.provenance.budget == "0.5 macs"
     assert made.provenance.seed == 3
     assert made.provenance.version
+
+
+def test_scores_that_rank_within_rows_keep_equally_many_of_each(graph):
+    """Wanda compares within output rows only: one loud row must not take the places of the others."""
+    loud = scores(graph, Weight())
+    for name, values in loud.values.items():
+        rows = graph.tensors[name].axes[0].size(graph.full)
+        values.view(rows, -1)[0] += 100
+    made = plan(graph, replace(loud, comparable=Scope.ROW), Budget(0.5, "weights"))
+    for name, keep in made.kept.items():
+        rows = keep.view(graph.tensors[name].axes[0].size(graph.full), -1)
+        assert len(set(rows.sum(1).tolist())) == 1
+        best = torch.topk(loud.values[name].view(rows.shape), int(rows[0].sum()), dim=1).indices
+        assert bool(rows.gather(1, best).all())

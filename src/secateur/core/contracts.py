@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from torch import Tensor, nn
 
 from secateur.core.evidence import Evidence
+from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, Group
 from secateur.core.paper import Paper
 from secateur.core.scores import Scope, Scores
@@ -62,17 +63,38 @@ class Step:
     Attributes:
         gradients: parameter name to the gradient of the batch's mean loss; empty unless a collector wants it.
         samples: examples in the batch.
+        example: the inputs, for collectors that run the model themselves.
+        target: what goes with them.
+        loss: `(output, target) -> scalar`.
+        walk: how many times the data were walked through before.
     """
 
     gradients: Mapping[str, Tensor]
     samples: int
+    example: Example
+    target: Any
+    loss: Loss
+    walk: int = 0
 
 
 class Collector(ABC):
-    """Gathers one quantity; the only mutable plug-in, and it lives only inside `collect`."""
+    """Gathers one quantity; the only mutable plug-in, and it lives only inside `collect`.
 
-    wants_gradients: ClassVar[bool] = False
+    Attributes:
+        wants_data: it is of no use without batches.
+        wants_gradients: `Step.gradients` must hold the gradient of each batch's mean loss.
+        runs_itself: it runs the model in `update`, as second derivatives and gradients of single examples ask for. It
+            gets a copy of the model for itself, whose parameters require gradients, and `collect` runs nothing for it.
+        walks: how many times it has to see all batches.
+        additive: evidence of two halves of the data merges into that of the whole. Where it does not, `merge` gives the
+            mean, weighted by examples.
+    """
+
     wants_data: ClassVar[bool] = True
+    wants_gradients: ClassVar[bool] = False
+    runs_itself: ClassVar[bool] = False
+    walks: ClassVar[int] = 1
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
@@ -132,6 +154,8 @@ class Block:
         group: the channel group, where units are channels.
         modules: the module behind each unit, where units are whole modules.
         minimum: fewest units that may stay.
+        maximum: most units that may stay, where a pattern (2:4) says so; None for all.
+        run: units are chosen in runs of so many neighbours, each of which keeps equally many; 0 for one run of all.
     """
 
     name: str
@@ -140,6 +164,8 @@ class Block:
     group: Group | None = None
     modules: tuple[str, ...] = ()
     minimum: int = 1
+    maximum: int | None = None
+    run: int = 0
 
 
 class Granularity(ABC):

@@ -1,18 +1,79 @@
-"""The registry of collectors."""
+"""The registry of collectors, and what several of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from secateur.core.contracts import Collector
+from secateur.core.groups import ChannelGraph, Role
 from secateur.core.registry import Registry
 
 COLLECTORS: Registry[type[Collector]] = Registry("collector")
 collector = COLLECTORS
 
+#: A layer whose weight is `(outputs, inputs, *kernel)`, transposed convolutions aside: `(inputs, outputs, *kernel)`.
+Layer = nn.Linear | nn.modules.conv._ConvNd  # noqa: SLF001  the common base of all convolutions
+#: `(weight name, layer, input)`, called whenever a layer runs.
+See = Callable[[str, nn.Module, Tensor], None]
+
 
 def weighted_mean(a: Mapping[str, Tensor], b: Mapping[str, Tensor], na: int, nb: int) -> Mapping[str, Tensor]:
     """Mean of two means over `na` and `nb` examples."""
     return {name: (a[name] * na + b[name] * nb) / (na + nb) for name in a}
+
+
+def layers(model: nn.Module, names: set[str]) -> dict[str, nn.Module]:
+    """The convolutions and linear layers behind those of the weight `names` that belong to one."""
+    found: dict[str, nn.Module] = {}
+    for name in sorted(names):
+        owner, _, leaf = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if leaf == "weight" and isinstance(module, Layer):
+            found[name] = module
+    return found
+
+
+def consumers(graph: ChannelGraph) -> set[str]:
+    """Names of the weights that consume a group which may be cut."""
+    return {slot.tensor for group in graph.cuttable.values() for slot in group.slots_with(Role.CONSUMES)}
+
+
+def weighing(graph: ChannelGraph) -> set[str]:
+    """Names of the weights of all operators that cost multiply-accumulates."""
+    return {op.weight for op in graph.ops if op.weight and not graph.tensors[op.weight].buffer}
+
+
+@contextmanager
+def watching_inputs(watched: Mapping[str, nn.Module], see: See) -> Iterator[None]:
+    """Call `see` with the detached input of every layer that runs inside the context."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        return lambda module, args, kwargs: see(name, module, (args[0] if args else kwargs["input"]).detach())
+
+    handles = [m.register_forward_pre_hook(hook(n), with_kwargs=True) for n, m in watched.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def channels_first(module: nn.Module, x: Tensor) -> Tensor:
+    """The input of a convolution or linear layer with its channels in front, `(channels, everything else)`."""
+    return (x.movedim(-1, 0) if isinstance(module, nn.Linear) else x.movedim(-1 - _places(module), 0)).flatten(1)
+
+
+def _places(module: nn.Module) -> int:
+    """How many dims of a convolution's input are places: a batch may or may not come before the channels."""
+    assert isinstance(module, Layer)
+    return module.weight.ndim - 2
+
+
+def total(x: Tensor) -> Tensor:
+    """Sum over all but the first dim, on the CPU, in at least float32."""
+    return x.flatten(1).sum(1, dtype=torch.promote_types(x.dtype, torch.float32)).cpu()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import islice
 from operator import length_hint
 
@@ -59,41 +60,78 @@ def collect(
             "Pass data=, an iterable of (inputs, target) batches, or choose a data-free criterion such as magnitude."
         )
     gradients = any(need.wants_gradients for need in collectors)
-    private = copied(model).eval()
-    for parameter in private.parameters():
-        parameter.requires_grad_(gradients and parameter.is_floating_point())
-    samples = 0
+    shared = _private(model, gradients)
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
-        for one in collectors.values():
-            stack.enter_context(one.start(private, graph))
-        if hungry and batches is not None:
-            total = min(limit or 2**62, length_hint(batches, limit or 0))
-            for number, (inputs, target) in enumerate(islice(batches, limit), 1):
-                step = _step(private, Example.of(inputs), target, loss, gradients)
-                samples += step.samples
-                for one in collectors.values():
-                    one.update(step)
-                if progress is not None:
-                    progress("collect", number, total)
-            if not samples:
-                raise MissingEvidenceError(
-                    "data holds no batches. Pass a non-empty iterable that can be walked through again."
-                )
+        for need, one in collectors.items():
+            stack.enter_context(one.start(_private(model, True) if need.runs_itself else shared, graph))
+        walked = _Walk(shared, loss, gradients, limit, progress)
+        samples = 0
+        for walk in range(max((need.walks for need in collectors if need.wants_data), default=0)):
+            asking = [one for need, one in collectors.items() if need.wants_data and need.walks > walk]
+            samples = walked.through([] if batches is None else batches, asking, walk)
+        if hungry and not samples:
+            raise MissingEvidenceError(
+                "data holds no batches. Pass a non-empty iterable that can be walked through again."
+            )
         return Evidence({need: dict(one.result()) for need, one in collectors.items()}, samples)
 
 
-def _step(model: nn.Module, example: Example, target: object, loss: Loss, gradients: bool) -> Step:
-    tensors = example.tensors()
-    samples = len(tensors[0]) if tensors and tensors[0].ndim else 1
-    if not gradients:
-        with torch.no_grad():
-            example.call(model)
-        return Step({}, samples)
-    with torch.enable_grad():
-        value = loss(example.call(model), target)
-        if not bool(torch.isfinite(value)):
-            raise SecateurError(f"the loss is {value.item()} on a calibration batch. Check data, targets and loss.")
-        named = {n: p for n, p in model.named_parameters() if p.is_floating_point()}
-        found = torch.autograd.grad(value, list(named.values()), allow_unused=True)
-    return Step({n: g.detach() for n, g in zip(named, found, strict=True) if g is not None}, samples)
+def _private(model: nn.Module, gradients: bool) -> nn.Module:
+    """A copy in eval mode, whose parameters require gradients or do not."""
+    private = copied(model).eval()
+    for parameter in private.parameters():
+        parameter.requires_grad_(gradients and parameter.is_floating_point())
+    return private
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """How batches are walked through.
+
+    Attributes:
+        model: the copy that all collectors look at which do not run one of their own.
+        loss: `(output, target) -> scalar`.
+        gradients: whether a backward pass is asked for.
+        limit: most batches.
+        progress: called after each batch.
+    """
+
+    model: nn.Module
+    loss: Loss
+    gradients: bool
+    limit: int | None
+    progress: Progress | None
+
+    def through(self, batches: Batches, collectors: Sequence[Collector], walk: int) -> int:
+        """Show every batch to `collectors` once; returns how many examples there were."""
+        total, samples = min(self.limit or 2**62, length_hint(batches, self.limit or 0)), 0
+        for number, (inputs, target) in enumerate(islice(batches, self.limit), 1):
+            idle = all(one.runs_itself for one in collectors)
+            step = self._step(Example.of(inputs), target, walk, idle=idle)
+            samples += step.samples
+            for one in collectors:
+                one.update(step)
+            if self.progress is not None:
+                self.progress("collect", number, total)
+        return samples
+
+    def _step(self, example: Example, target: object, walk: int, *, idle: bool) -> Step:
+        tensors = example.tensors()
+        samples = len(tensors[0]) if tensors and tensors[0].ndim else 1
+        found: Mapping[str, torch.Tensor] = {}
+        if self.gradients and not idle:
+            found = self._gradients(example, target)
+        elif not idle:
+            with torch.no_grad():
+                example.call(self.model)
+        return Step(found, samples, example, target, self.loss, walk)
+
+    def _gradients(self, example: Example, target: object) -> Mapping[str, torch.Tensor]:
+        with torch.enable_grad():
+            value = self.loss(example.call(self.model), target)
+            if not bool(torch.isfinite(value)):
+                raise SecateurError(f"the loss is {value.item()} on a calibration batch. Check data, targets and loss.")
+            named = {n: p for n, p in self.model.named_parameters() if p.is_floating_point()}
+            found = torch.autograd.grad(value, list(named.values()), allow_unused=True)
+        return {n: g.detach() for n, g in zip(named, found, strict=True) if g is not None}

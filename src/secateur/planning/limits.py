@@ -113,8 +113,10 @@ class Choices(Limits):
         )
 
     def _step(self, block: str) -> int:
-        group = self.free[block].group
-        return 1 if self.free[block].modules else lcm(self.multiple, group.multiple if group else 1)
+        one = self.free[block]
+        if one.run:
+            return one.units // one.run  # every run keeps equally many
+        return 1 if one.modules else lcm(self.multiple, one.group.multiple if one.group else 1)
 
     def _minimum(self, block: str) -> int:
         step, group = self._step(block), self.free[block].group

@@ -16,7 +16,7 @@ from secateur.core.contracts import Allocation, Block, Granularity
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import Provenance, PruningPlan
-from secateur.core.scores import Scores
+from secateur.core.scores import Scope, Scores
 from secateur.core.whereabouts import known, whereabouts
 from secateur.planning.asked import asked
 from secateur.planning.limits import Choices
@@ -81,14 +81,14 @@ def plan(
     """
     rules = constraints or Constraints()
     how = Uniform() if allocation is None else allocation
-    blocks = {b.name: b for b in scores.granularity.blocks(graph)}
+    blocks = {b.name: _in_rows(b, graph, scores) for b in scores.granularity.blocks(graph)}
     _check_any(graph, blocks, scores.granularity)
     guarded = _guarded(graph, blocks, rules)
     values = {n: _alive(scores, n, rules.within) for n in _not_frozen(graph, blocks, guarded)}
     held = {n: guarded[n] & (v > float("-inf")) for n, v in values.items()}
     values = {n: torch.where(held[n], torch.full_like(v, float("inf")), v) for n, v in values.items()}
     free = {n: replace(blocks[n], minimum=max(blocks[n].minimum, int(held[n].sum()))) for n in values}
-    ceiling = {n: rules.within.width(n) if rules.within else b.units for n, b in free.items()}
+    ceiling = {n: min(_most(b), rules.within.width(n) if rules.within else b.units) for n, b in free.items()}
     frozen = {n: _before(b, rules.within) for n, b in blocks.items() if n not in free}
     still = {n: int(keep.sum()) for n, keep in frozen.items()}
     ranked = {n: _modules(b, values[n] if n in free else frozen[n].double()) for n, b in blocks.items() if b.modules}
@@ -97,7 +97,7 @@ def plan(
     _check_reach(choices, blocks, stay)
     candidates = replace(scores, values=values)
     counts = how.counts(candidates, choices)
-    kept = {n: select(values[n], counts[n]) for n in free}
+    kept = {n: select(values[n], counts[n], free[n].run) for n in free}
     kept |= frozen
     made = PruningPlan({n: kept[n] for n in blocks}, scores.granularity, graph)
     if ranked:
@@ -201,6 +201,18 @@ def _not_frozen(graph: ChannelGraph, blocks: dict[str, Block], guarded: dict[str
             + (f". Pinned besides: {reasons(pinned(graph))}." if _whole_anyway(graph, blocks) else ".")
         )
     return free
+
+
+def _most(block: Block) -> int:
+    """The most units that a block may keep."""
+    return block.units if block.maximum is None else block.maximum
+
+
+def _in_rows(block: Block, graph: ChannelGraph, scores: Scores) -> Block:
+    """The block, chosen row by row of its weight where scores may be ranked in rows only and units are entries."""
+    if scores.comparable > Scope.ROW or block.run or block.group or block.modules:
+        return block
+    return replace(block, run=block.units // graph.tensors[block.name].axes[0].size(graph.full))
 
 
 def _modules(block: Block, values: torch.Tensor) -> tuple[str, ...]:

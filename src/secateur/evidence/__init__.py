@@ -2,8 +2,9 @@
 
 from secateur.evidence.base import COLLECTORS
 from secateur.evidence.collect import collect, cross_entropy
+from secateur.evidence.input_gram import InputGram
 from secateur.evidence.input_mean import InputMean
 from secateur.evidence.squared_gradient import SquaredGradient
 from secateur.evidence.weight import Weight
 
-__all__ = ["COLLECTORS", "InputMean", "SquaredGradient", "Weight", "collect", "cross_entropy"]
+__all__ = ["COLLECTORS", "InputGram", "InputMean", "SquaredGradient", "Weight", "collect", "cross_entropy"]

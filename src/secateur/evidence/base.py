@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from secateur.core.contracts import Collector
 from secateur.core.groups import ChannelGraph, Role
@@ -77,3 +78,28 @@ def _places(module: nn.Module) -> int:
 def total(x: Tensor) -> Tensor:
     """Sum over all but the first dim, on the CPU, in at least float32."""
     return x.flatten(1).sum(1, dtype=torch.promote_types(x.dtype, torch.float32)).cpu()
+
+
+def patches(module: nn.Module, x: Tensor) -> Tensor:
+    """What each output of a layer sees of its input `x`, group by group: `(groups, outputs, entries)`.
+
+    The entries are in the order of `weight.flatten(1)`, so that a row of it times a patch is one output, without bias.
+    Outputs are all places of all examples.
+
+    Raises:
+        NotImplementedError: a transposed convolution, whose outputs see different numbers of entries.
+    """
+    if isinstance(module, nn.Linear):
+        return x.reshape(1, -1, x.shape[-1])
+    assert isinstance(module, nn.modules.conv._ConvNd)  # noqa: SLF001  nothing else is a layer
+    if module.transposed:
+        raise NotImplementedError("transposed convolutions have no patches")
+    dims = len(module.kernel_size)
+    x = x.unsqueeze(0) if x.ndim == dims + 1 else x
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    x = F.pad(x, module._reversed_padding_repeated_twice, mode=mode)  # noqa: SLF001  it knows "same" as well
+    for dim, (size, step, gap) in enumerate(zip(module.kernel_size, module.stride, module.dilation, strict=True), 2):
+        x = x.unfold(dim, (size - 1) * gap + 1, step)[..., ::gap]
+    # (B, channels, *places, *kernel) -> (groups, B * places, channels of one group * kernel)
+    x = x.unflatten(1, (module.groups, -1)).movedim(2, 2 + dims)
+    return x.movedim(1, 0).flatten(2 + dims).flatten(1, 1 + dims)

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,9 +23,10 @@ import secateur
 from benchmarks.models import limits, strong
 from benchmarks.models.case import Built, Inputs, build
 from benchmarks.models.faithful import faults, portrait, unsettle_
-from benchmarks.models.plans import least, plans, uniform
+from benchmarks.models.plans import heads, least, plans, uniform
 from benchmarks.models.zoos import find
 from secateur.core.errors import VerificationError
+from secateur.core.groups import Kind
 
 #: Larger models are not built: seven copies in float64 would not fit beside other work.
 LARGEST = 180_000_000
@@ -85,6 +86,10 @@ def check(zoo: str, name: str, seeds: int) -> Iterator[Part]:
         yield {"stage": plan_name}
         yield {"plans": {plan_name: outcome(subject, make)}}
         gc.collect()  # modules refer to themselves, and every copy of a large one counts
+    if any(group.kind is Kind.HEAD_DIM for group in graph.cuttable.values()):
+        yield {"stage": "heads"}
+        by_heads = replace(subject, graph=secateur.trace(built.model, built.draw(0), heads=True))
+        yield {"plans": {"heads": outcome(by_heads, heads)}}
     yield {"stage": "keeps"}
     keeps = kept_promises(built, graph)
     keeps["untouched"] = "" if portrait(built.model) == before else "the model that was passed in has changed"

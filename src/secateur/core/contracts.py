@@ -115,11 +115,20 @@ class Collector(ABC):
 
 
 class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the two kinds below
-    """Says how much each unit matters. It sees evidence, never the model."""
+    """Says how much each unit matters. It sees evidence, never the model.
+
+    Attributes:
+        paper: where it was published.
+        needs: what must be collected for it.
+        traits: what it promises.
+        in_order: blocks are decided in order of execution, and each is scored on weights in which what the blocks
+            before it lose is zero already. Only for criteria that need nothing but weights.
+    """
 
     paper: ClassVar[Paper | None] = None
     needs: ClassVar[tuple[type[Collector], ...]] = ()
     traits: ClassVar[Traits] = Traits()
+    in_order: ClassVar[bool] = False
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -132,7 +141,7 @@ class ElementCriterion(Criterion):
 
     @abstractmethod
     def saliency(self, tensor: str, evidence: Evidence) -> Tensor:
-        """Score of every entry of `tensor`, in its shape; non-negative and additive over entries."""
+        """Score of every entry of `tensor`, in its shape; additive over entries."""
 
 
 class UnitCriterion(Criterion):
@@ -232,11 +241,22 @@ class Limits(ABC):
     def next_up(self, block: str, count: int) -> int:
         """The next allowed number of units above `count`, or `count` if there is none."""
 
+    @abstractmethod
+    def shape(self, block: str) -> tuple[int, ...]:
+        """The shape of the weight that the units of a block are entries or filters of: of the first, if many."""
+
 
 class Schedule(ABC):
-    """Says how the kept fraction moves in time."""
+    """Says how the kept fraction moves in time.
+
+    Attributes:
+        paper: where it was published.
+        trains: whether the network is trained after every round; if not, rounds follow each other at once, each with
+            new scores, also where there is no data, and only the last is trained after.
+    """
 
     paper: ClassVar[Paper | None] = None
+    trains: ClassVar[bool] = True
 
     @property
     @abstractmethod

@@ -1,10 +1,27 @@
 """Evidence in, scores out; one file per criterion."""
 
+from secateur.criteria.apoz import APoZ
 from secateur.criteria.base import CRITERIA
 from secateur.criteria.bn_scale import BNScale
+from secateur.criteria.chip import CHIP
+from secateur.criteria.cosine import Cosine
+from secateur.criteria.entropy import Entropy
 from secateur.criteria.fpgm import FPGM
+from secateur.criteria.grasp import GraSP
+from secateur.criteria.hrank import HRank
+from secateur.criteria.lamp import LAMP
+from secateur.criteria.li_greedy import LiGreedy
 from secateur.criteria.magnitude import Magnitude
+from secateur.criteria.mean_activation import MeanActivation
+from secateur.criteria.movement import Movement
 from secateur.criteria.random import Random
+from secateur.criteria.snip import SNIP
+from secateur.criteria.synflow import SynFlow
 from secateur.criteria.taylor import Taylor
+from secateur.criteria.taylor2017 import Taylor2017
+from secateur.criteria.taylor_gate import TaylorGate
 
-__all__ = ["CRITERIA", "FPGM", "BNScale", "Magnitude", "Random", "Taylor"]
+__all__ = [
+    "CHIP", "CRITERIA", "FPGM", "LAMP", "SNIP", "APoZ", "BNScale", "Cosine", "Entropy", "GraSP", "HRank", "LiGreedy",
+    "Magnitude", "MeanActivation", "Movement", "Random", "SynFlow", "Taylor", "Taylor2017", "TaylorGate",
+]  # fmt: skip

@@ -1,10 +1,25 @@
 """Model and data in, evidence out; one file per quantity."""
 
 from secateur.evidence.base import COLLECTORS
+from secateur.evidence.channel_independence import ChannelIndependence
 from secateur.evidence.collect import collect, cross_entropy
+from secateur.evidence.feature_rank import FeatureRank
+from secateur.evidence.feature_taylor import FeatureTaylor
+from secateur.evidence.gate_gradient import GateGradient
+from secateur.evidence.hessian_gradient import HessianGradient
+from secateur.evidence.input_absolute import InputAbsolute
 from secateur.evidence.input_gram import InputGram
 from secateur.evidence.input_mean import InputMean
+from secateur.evidence.input_zeros import InputZeros
+from secateur.evidence.mean_gradient import MeanGradient
+from secateur.evidence.pooled_input import PooledInput
 from secateur.evidence.squared_gradient import SquaredGradient
+from secateur.evidence.synaptic_flow import SynapticFlow
+from secateur.evidence.trajectory import Trajectory
 from secateur.evidence.weight import Weight
 
-__all__ = ["COLLECTORS", "InputGram", "InputMean", "SquaredGradient", "Weight", "collect", "cross_entropy"]
+__all__ = [
+    "COLLECTORS", "ChannelIndependence", "FeatureRank", "FeatureTaylor", "GateGradient", "HessianGradient",
+    "InputAbsolute", "InputGram", "InputMean", "InputZeros", "MeanGradient", "PooledInput", "SquaredGradient",
+    "SynapticFlow", "Trajectory", "Weight", "collect", "cross_entropy",
+]  # fmt: skip

@@ -55,6 +55,10 @@ class Choices(Limits):
         """Whether the cost at `counts` is within the budget."""
         return self._affords(self.spent(counts))
 
+    def shape(self, block: str) -> tuple[int, ...]:
+        """The shape of the first tensor of the block."""
+        return tuple(axis.size(self.graph.full) for axis in self.graph.tensors[self.free[block].tensors[0]].axes)
+
     def fits_without(self, gone: Sequence[str]) -> bool:
         """Whether the cost is within the budget once these modules are gone."""
         return self._affords(self.spent_without(gone))

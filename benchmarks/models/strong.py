@@ -143,6 +143,20 @@ def gap(wanted: list[Tensor], found: list[Tensor]) -> float:
     return worst
 
 
+def tremor(model: nn.Module, inputs: Inputs, wanted: list[Tensor], double: bool) -> float:
+    """How far the answers move from `wanted` when every weight moves by one unit in its last digit, up or down."""
+    rng = torch.Generator().manual_seed(5)
+    before = [p.detach().clone() for p in model.parameters()]
+    with torch.no_grad():
+        for p in model.parameters():
+            up = torch.rand(p.shape, generator=rng) < 0.5
+            p.copy_(torch.nextafter(p, torch.where(up, torch.inf, -torch.inf).to(p.dtype)))
+        moved = gap(wanted, answers(model, inputs, double=double))
+        for p, value in zip(model.parameters(), before, strict=True):
+            p.copy_(value)
+    return moved
+
+
 def tensors(output: Any) -> list[Tensor]:
     """Tensors in a model's output: in tuples, lists, mappings and dataclasses, in order, each once."""
     seen: set[int] = set()

@@ -167,6 +167,25 @@ def test_rounding_that_a_network_amplifies_is_no_fault():
     assert verify(model, plan) < 1e-12
 
 
+class Wild(Chaotic):
+    """Right, and nothing but rounding unless all weights are positive."""
+
+    def forward(self, x):
+        h = self.a(x)
+        return self.b(h) + torch.sin(1e17 * torch.relu(-self.b.weight.sum()) * self.b(h))
+
+
+def test_a_trial_that_rounding_makes_worthless_is_not_the_last(fillings, monkeypatch):
+    model = Wild()
+    plan = cut(model, torch.randn(2, 3))
+    assert verify(model, plan) < 1e-12
+    assert fillings[-1][1]["positive"]
+    real = module.cut_
+    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.01)))
+    with pytest.raises(VerificationError, match="differ by"):
+        verify(model, plan)
+
+
 @pytest.mark.parametrize("size", [1e-2, 1e-6, 1e-9])
 def test_a_fault_in_training_mode_of_such_a_network_is_seen(monkeypatch, size):
     model, real = Chaotic(), module.cut_

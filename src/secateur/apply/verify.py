@@ -32,7 +32,7 @@ from secateur.graph.record import plain_operators, tensors_in
 #: In float64 right networks stay below 1e-11, wrong ones above 1e-3.
 THRESHOLD = 1e-7
 
-#: In float64 and eval mode a difference below this may be rounding, amplified; above it is none.
+#: Rounding that a network amplifies beyond this makes a comparison in float64 worthless.
 _ROUNDING = 1e-3
 
 #: So many random numbers fill every tensor, over and over: a prime, so that no two rows of a matrix are equal.
@@ -112,13 +112,15 @@ def _verified(model: nn.Module, plan: PruningPlan) -> float:
 
 
 def _seen(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan) -> float | None:
-    """The difference that a trial sees; None where the masked network gives no numbers, or the next trial may say."""
+    """The difference that a trial sees; None where it cannot say: no numbers, or nothing but amplified rounding."""
     found = _first_answer(masked, (example.wider(), example), training=False)
     if found is None:
         return None
     try:
         gap = _gap(found, outputs(shrunk, found.example), masked, trial)
-        return gap if gap > trial.threshold else max(gap, _gap_in_training(masked, shrunk, example, trial))
+        if gap is None or gap > trial.threshold:
+            return gap
+        return max(gap, _gap_in_training(masked, shrunk, example, trial))
     except Exception as error:  # whatever the user's forward raises on cut tensors is the finding
         if trial.final:
             raise _broken(error, plan) from error
@@ -188,19 +190,21 @@ def _numbers(masked: nn.Module, example: Example, *, training: bool, seed: int =
     return found if not filled or any(bool(torch.isfinite(x).any()) for x in filled) else None
 
 
-def _gap(answer: _Answer, found: list[Tensor], masked: nn.Module, trial: Trial) -> float:
-    """The difference between the masked network's answer and what was found; zero where it is rounding, amplified."""
+def _gap(answer: _Answer, found: list[Tensor], masked: nn.Module, trial: Trial) -> float | None:
+    """The difference of what was found from the masked network's answer; zero where it may be rounding, amplified.
+
+    None if that is no small matter any more, and nothing can be told.
+    """
     gap = difference(answer.numbers, found)
-    most = float("inf") if answer.training else _ROUNDING
-    maybe = trial.dtype is torch.float64 and trial.threshold < gap < most
-    return 0.0 if maybe and gap < 100 * _tremor(masked, answer) else gap
+    if trial.dtype is not torch.float64 or gap <= trial.threshold or not gap < 100 * _tremor(masked, answer):
+        return gap
+    return 0.0 if gap < _ROUNDING else None
 
 
 def _tremor(masked: nn.Module, answer: _Answer) -> float:
     """How much the answer changes when weights change in their last digit: rounding cannot be told from less.
 
-    In training mode, deep networks with batch norms over a handful of values amplify it so much that it shows even in
-    float64, up to answers that have nothing in common; then only sizes can be compared in that mode.
+    Very deep networks, and batch norms over a handful of values, amplify it so much that it shows even in float64.
     """
     kept = [p.detach().clone() for p in masked.parameters()]
     with torch.no_grad():
@@ -225,7 +229,7 @@ def _gap_in_training(masked: nn.Module, shrunk: nn.Module, example: Example, tri
     if found is None:
         return 0.0
     trained = outputs(shrunk, found.example, training=True)
-    gap = _gap(found, trained, masked, trial)
+    gap = _gap(found, trained, masked, trial) or 0.0  # where rounding is all there is, sizes can be compared
     if gap > trial.threshold and [x.shape for x in trained] == [x.shape for x in found.numbers]:
         again = _numbers(masked, found.example, training=True, seed=1)
         if again is None or difference(found.numbers, again) > trial.threshold:

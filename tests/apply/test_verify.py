@@ -168,11 +168,15 @@ def test_rounding_that_a_network_amplifies_is_no_fault():
 
 
 class Wild(Chaotic):
-    """Right, and nothing but rounding unless all weights are positive."""
+    """Right, and nothing but rounding unless all numbers are positive."""
+
+    def __init__(self):
+        super().__init__()
+        self.much = nn.Parameter(torch.ones(9))
 
     def forward(self, x):
-        h = self.a(x)
-        return self.b(h) + torch.sin(1e17 * torch.relu(-self.b.weight.min()) * self.b(h))
+        x = self.b(self.a(x))
+        return x + torch.sin(1e17 * torch.relu(-self.much).sum() * x)
 
 
 def test_a_trial_that_rounding_makes_worthless_is_not_the_last(fillings, monkeypatch):

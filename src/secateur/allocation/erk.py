@@ -37,8 +37,8 @@ class ERK(Allocation):
         least = min(density.values())
 
         def at(share: float) -> dict[str, int]:
-            epsilon = share / least  # at one, even the sparsest layer is dense
-            return {n: limits.round(n, min(epsilon * density[n], 1.0) * units) for n, units in limits.blocks.items()}
+            epsilon = share / least  # at one, even the sparsest layer is dense; `round` gives no layer more than all
+            return {n: limits.round(n, epsilon * density[n] * units) for n, units in limits.blocks.items()}
 
         def most_rounded_off(now: Mapping[str, int]) -> list[str]:
             return sorted(now, key=lambda name: (now[name] / limits.blocks[name] / density[name], name))

@@ -212,3 +212,17 @@ def test_widths_that_an_operator_wants_in_steps():
         plan_by_hand(graph, {"a": range(12)})
     for seed in range(5):
         verify(model, random_plan(graph, seed))
+
+
+@pytest.mark.parametrize("pool", [F.avg_pool2d, F.max_pool2d])
+def test_pooling_over_a_sequence_leaves_its_channels_alone(pool):
+    """`(B, places, channels)` seen as pictures, with windows one channel wide; two wide would be another matter."""
+
+    def run(m, x):
+        return m.b(pool(m.a(x)[:, None], m.size, stride=(2, 1), ceil_mode=True)[:, 0])
+
+    model, graph = traced(run, 2, 5, 4, a=nn.Linear(4, 6), b=nn.Linear(6, 3), size=(2, 1))
+    assert set(graph.cuttable) == {"a"}
+    sound(model, graph, 2, 5, 4)
+    _, wide = traced(run, 2, 5, 4, a=nn.Linear(4, 7), b=nn.Linear(6, 3), size=(2, 2))
+    assert not wide.cuttable

@@ -156,6 +156,7 @@ class Block:
         minimum: fewest units that may stay.
         maximum: most units that may stay, where a pattern (2:4) says so; None for all.
         run: units are chosen in runs of so many neighbours, each of which keeps equally many; 0 for one run of all.
+        rows: units come in so many equal parts, each in rows of the weight of its own; 1 where a unit crosses all rows.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Block:
     minimum: int = 1
     maximum: int | None = None
     run: int = 0
+    rows: int = 1
 
 
 class Granularity(ABC):
@@ -177,6 +179,7 @@ class Granularity(ABC):
         heads: whether it needs a graph of whole attention heads, `trace(..., heads=True)`.
     """
 
+    paper: ClassVar[Paper | None] = None
     structured: ClassVar[bool]
     modular: ClassVar[bool] = False
     heads: ClassVar[bool] = False
@@ -184,6 +187,10 @@ class Granularity(ABC):
     @abstractmethod
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """Everything that may be ranked and removed."""
+
+    def omitted(self, graph: ChannelGraph) -> Mapping[str, str]:
+        """Tensors that are left whole since they do not divide into such units, and why; by default none."""
+        return {}
 
     @abstractmethod
     def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 
 from secateur.allocation import ALLOCATIONS
 from secateur.core.budget import Budget
-from secateur.core.contracts import Criterion, UnitCriterion
+from secateur.core.contracts import Criterion, ModuleCriterion, UnitCriterion
 from secateur.core.errors import IncompatibleError
 from secateur.criteria import CRITERIA
 from secateur.criteria.bn_scale import BNScale
@@ -29,6 +29,7 @@ ALL = [
     for name, criterion, unit in product(TINY, CRITERIA_, UNITS)
     if (not unit.modular or TINY[name].blocks)
     and ((unit.structured and not unit.modular) or not isinstance(criterion, UnitCriterion))
+    and (unit.modular or not isinstance(criterion, ModuleCriterion))
 ]
 
 
@@ -54,7 +55,7 @@ def test_masked_is_shrunk(name, criterion: Criterion, granularity):
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=name_of)
-@pytest.mark.parametrize("criterion", CRITERIA_, ids=name_of)
+@pytest.mark.parametrize("criterion", [c for c in CRITERIA_ if not isinstance(c, ModuleCriterion)], ids=name_of)
 @pytest.mark.parametrize("name", ["chain", "attention"])
 def test_every_allocation(name, criterion, allocation):
     prepared, plan = made(name, criterion, UNITS[0], allocation)

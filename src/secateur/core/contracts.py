@@ -106,7 +106,7 @@ class Collector(ABC):
 
     @abstractmethod
     def result(self) -> Mapping[str, Tensor]:
-        """The quantity by tensor name, detached."""
+        """The quantity by tensor name (or by that of a module of `graph.blocks`), detached."""
 
     @staticmethod
     @abstractmethod
@@ -114,7 +114,7 @@ class Collector(ABC):
         """The result for the examples of both, given how many each saw."""
 
 
-class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the two kinds below
+class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the three kinds below
     """Says how much each unit matters. It sees evidence, never the model."""
 
     paper: ClassVar[Paper | None] = None
@@ -141,6 +141,14 @@ class UnitCriterion(Criterion):
     @abstractmethod
     def score(self, group: Group, evidence: Evidence) -> Tensor:
         """Score of every unit, `(group.units,)`."""
+
+
+class ModuleCriterion(Criterion):
+    """Scores whole modules; meets modular granularities only."""
+
+    @abstractmethod
+    def score(self, modules: Sequence[str], evidence: Evidence) -> Tensor:
+        """Score of every module, `(len(modules),)`."""
 
 
 @dataclass(frozen=True, slots=True)

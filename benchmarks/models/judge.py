@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.models.store import Record
 
 #: From bad to good: a model is as bad as its worst plan.
-WORDS = ("timeout", "killed", "failed", "raises", "differs", "unproven", "too large", "nothing to cut", "equal")
+WORDS = ("timeout", "killed", "failed", "raises", "differs", "unproven", "nothing to cut", "equal")
 
 
 #: Beginnings of reasons that no tool could do anything about: outputs, words of a vocabulary.
@@ -19,10 +19,11 @@ _FOLLOWS = ("reads what cannot be cut", "meets a dim that cannot be cut", "share
 
 
 def word(record: Record) -> str:
-    """The worst that happened to a model, one of `WORDS`."""
+    """The worst that happened to a model, one of `WORDS`; a plan that could cut nothing counts if no plan could."""
     if record["status"] != "checked":
         return str(record["status"])
-    return min((str(plan["status"]) for plan in record["plans"].values()), key=WORDS.index)
+    found = {str(plan["status"]) for plan in record["plans"].values()}
+    return min(found - {"nothing to cut"} or found, key=WORDS.index)
 
 
 def wrong_graph(record: Record) -> list[str]:

@@ -9,22 +9,19 @@ from torch import Tensor
 
 import secateur
 from secateur.allocation import Global
-from secateur.core.contracts import Granularity
 from secateur.core.errors import BudgetError
 from secateur.core.groups import Group
 from secateur.core.scores import Scope, Scores
-from secateur.granularity import GRANULARITIES, Channel
+from secateur.granularity import Channel, Head
 
 Make = Callable[[secateur.ChannelGraph], secateur.PruningPlan]
 
 
 def plans(seeds: int) -> dict[str, Make]:
-    """Ways to make a plan: uniform half, random widths for each seed, half of the MACs by one ranking, heads."""
+    """Ways to make a plan of channels: uniform half, random widths for each seed, half of the MACs by one ranking."""
     found: dict[str, Make] = {"uniform": uniform}
     found |= {f"random {seed}": lambda graph, seed=seed: unequal(graph, seed) for seed in range(seeds)}
     found["global"] = ranked
-    if "head" in GRANULARITIES:
-        found["heads"] = heads
     return found
 
 
@@ -62,8 +59,8 @@ def ranked(graph: secateur.ChannelGraph) -> secateur.PruningPlan:
 
 
 def heads(graph: secateur.ChannelGraph) -> secateur.PruningPlan:
-    """Half of the units of every block of the granularity of heads."""
-    granularity: Granularity = GRANULARITIES["head"].examples()[0]
+    """Half of all attention heads, of a graph that was traced for them."""
+    granularity = Head()
     rng = _rng(0)
     kept = {}
     for block in granularity.blocks(graph):

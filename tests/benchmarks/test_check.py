@@ -12,7 +12,8 @@ from benchmarks.models import strong
 from benchmarks.models.case import Built
 from benchmarks.models.check import Subject, outcome, recheck, structure, training
 from benchmarks.models.faithful import faults, portrait, unsettle_
-from benchmarks.models.plans import allowed, least, plans, ranked, unequal, uniform
+from benchmarks.models.plans import allowed, heads, least, plans, ranked, unequal, uniform
+from secateur.bench.zoo.vit import ViT
 from secateur.core.groups import Group, Role
 
 
@@ -46,13 +47,21 @@ def spoilt(graph, role, change):
 
 
 def test_a_right_graph_passes_every_plan(subject):
-    made = plans(2)
-    assert outcome(subject, made.pop("heads"))["status"] in ("nothing to cut", "raises")  # there is no attention here
-    for make in made.values():
+    for make in plans(2).values():
         found = outcome(subject, make)
         assert found["status"] == found["recheck"]["status"] == "equal"
         assert found["difference"] < 1e-5 and found["recheck"]["difference"] < 1e-12  # in float32, in float64
         assert 0 < found["macs"] < 0.6 and 0 < found["params"] < 1
+
+
+def test_heads_are_cut_by_a_graph_of_heads():
+    built = Built(ViT(size=8, patch=4, width=12, heads=4, depth=1, classes=3), lambda seed: torch.randn(2, 3, 8, 8), "")
+    filled = strong.filled(lambda: copy.deepcopy(built.model), built.draw(1), seed=0)
+    graph = secateur.trace(built.model, built.draw(0), heads=True)
+    made = heads(graph)
+    assert [int(keep.sum()) for keep in made.kept.values()] == [2]
+    found = outcome(Subject(built, graph, filled, trains=False), heads)
+    assert found["status"] == found["recheck"]["status"] == "equal"
 
 
 def test_a_misaligned_graph_differs(subject):

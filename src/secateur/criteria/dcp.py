@@ -18,6 +18,8 @@ from secateur.evidence import Discrimination, InputGram, Weight
 
 #: Squared gradients that are no more than this share of the first ones are rounding.
 _NOTHING = 1e-16
+#: What is left of an entry's square, once it is told from the units that are in, and no more than this, is rounding.
+_DEPENDENT = 1e-10
 
 
 @criterion("dcp")
@@ -30,7 +32,7 @@ class DCP(UnitCriterion):
     Formula: L(W) = E[ || Y - W x || ^ 2 ] / (2 rows) + balance L_p(W), W_k = 0 for all k outside A; from A = {} on, A
              grows by argmax_k || dL/dW_k ||_F, and W is fitted on A again; the first to come in scores `units`
     Shapes:  group -> scores (units,), each number from 1 to units once
-    Cost:    about entries^3 for each layer that reads the group; memory of `InputGram`
+    Cost:    about entries^3 / 2 for each layer that reads the group; twice the memory of `InputGram`
     Differs: L_p, the loss of the next auxiliary classifier, is taken as linear around the dense weights
              (`Discrimination`), so that every step of the greedy choice has a closed form and needs no network; the
              paper trains after each. The network is not fine-tuned with the auxiliary losses first, and layers see
@@ -94,10 +96,10 @@ def _wanted(sides: list[_Side], inside: list[int]) -> Tensor:
 
 
 class _Side:
-    """What one layer says: the quadratic L as a function of the columns of all units, fitted on those admitted.
+    """What one layer says: the quadratic L as a function of the columns of all units, fitted on those that are in.
 
-    Admitting a unit eliminates its columns (a step of Gauss and Jordan on blocks), which leaves the gradient for all
-    other units at the fitted weights, and the second derivatives once the admitted ones follow.
+    Letting a unit in is a step of a Cholesky factorisation by blocks, E[x x^T] = F F^T on the units that are in. It
+    leaves the gradient for all others at the fitted weights.
     """
 
     def __init__(self, reader: Reader, asked: Tensor, balance: float) -> None:
@@ -105,13 +107,15 @@ class _Side:
         self._shape = reader.places.shape
         self._rows = reader.weight.shape[0] * reader.weight.shape[1]
         self._weight = reader.weight[:, :, order]  # (groups, rows, units * entries)
-        self._curves = reader.gram[:, order][:, :, order]
+        self._gram = reader.gram[:, order][:, :, order]
         self._asked = balance * asked.reshape(reader.weight.shape)[:, :, order]
-        self._slopes = self._asked - self._weight @ self._curves / self._rows
+        self._slopes = self._asked - self._weight @ self._gram / self._rows
+        self._factor = torch.zeros_like(self._gram)
+        self._filled = 0
 
     def loss(self) -> float:
         """L with all units out, less what no choice changes."""
-        squares = (self._weight @ self._curves * self._weight).sum() / (2 * self._rows)
+        squares = (self._weight @ self._gram * self._weight).sum() / (2 * self._rows)
         return float(squares - (self._asked * self._weight).sum())
 
     def gradients(self) -> Tensor:
@@ -122,10 +126,14 @@ class _Side:
         """Fit once more with this unit in; returns by how much L falls."""
         size = self._shape[1]
         own = slice(unit * size, (unit + 1) * size)
-        slope, column = self._slopes[:, :, own].clone(), self._curves[:, :, own].clone()
-        back = torch.linalg.pinv(column[:, own], hermitian=True, rtol=1e-10)
-        self._slopes -= slope @ back @ column.mT
-        self._curves -= column @ back @ column.mT
-        for place in (self._slopes[:, :, own], self._curves[:, :, own], self._curves[:, own]):
-            place.zero_()
-        return float((slope @ back * slope).sum()) * self._rows / 2
+        known = self._factor[:, :, : self._filled]
+        column = self._gram[:, :, own] - known @ known[:, own].mT
+        values, vectors = torch.linalg.eigh(column[:, own])
+        least = _DEPENDENT * self._gram[:, own, own].diagonal(dim1=1, dim2=2).amax(1, keepdim=True)
+        turn = vectors * torch.where(values > least, values.clamp_min(1e-300).rsqrt(), 0.0).unsqueeze(1)
+        new, pull = column @ turn, self._slopes[:, :, own] @ turn
+        self._factor[:, :, self._filled : self._filled + size] = new
+        self._filled += size
+        self._slopes -= pull @ new.mT
+        self._slopes[:, :, own] = 0
+        return float(pull.square().sum()) * self._rows / 2

@@ -6,7 +6,7 @@ import pytest
 
 from secateur.allocation import ALLOCATIONS
 from secateur.core.budget import Budget
-from secateur.core.contracts import Criterion, UnitCriterion
+from secateur.core.contracts import Criterion, ModuleCriterion, UnitCriterion
 from secateur.core.errors import IncompatibleError
 from secateur.criteria import CRITERIA
 from secateur.granularity import GRANULARITIES, Channel, Layer, Weight
@@ -28,6 +28,7 @@ ALL = [
     for name, criterion, unit in product(TINY, CRITERIA_, UNITS)
     if (not unit.modular or TINY[name].blocks)
     and ((unit.structured and not unit.modular) or not isinstance(criterion, UnitCriterion))
+    and (unit.modular or not isinstance(criterion, ModuleCriterion))
 ]
 
 
@@ -36,7 +37,8 @@ def made(name, criterion, granularity, allocation, keep=0.7):
     try:
         return prepared, prepared.plan(criterion, granularity, Budget(keep, of="weights"), allocation)
     except IncompatibleError as error:
-        assert "has no normalisation scale" in str(error) or "none was seen reading group" in str(error)
+        excuses = ("has no normalisation scale", "none was seen reading group", "no output to reconstruct")
+        assert any(excuse in str(error) for excuse in excuses)
         assert isinstance(criterion, UnitCriterion)
         pytest.skip(str(error))
 
@@ -54,7 +56,7 @@ def test_masked_is_shrunk(name, criterion: Criterion, granularity):
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS_, ids=name_of)
-@pytest.mark.parametrize("criterion", CRITERIA_, ids=name_of)
+@pytest.mark.parametrize("criterion", [c for c in CRITERIA_ if not isinstance(c, ModuleCriterion)], ids=name_of)
 @pytest.mark.parametrize("name", ["chain", "attention"])
 def test_every_allocation(name, criterion, allocation):
     prepared, plan = made(name, criterion, UNITS[0], allocation)

@@ -106,7 +106,7 @@ class Collector(ABC):
 
     @abstractmethod
     def result(self) -> Mapping[str, Tensor]:
-        """The quantity by tensor name, detached."""
+        """The quantity by tensor name (or by that of a module of `graph.blocks`), detached."""
 
     @staticmethod
     @abstractmethod
@@ -114,7 +114,7 @@ class Collector(ABC):
         """The result for the examples of both, given how many each saw."""
 
 
-class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the two kinds below
+class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the three kinds below
     """Says how much each unit matters. It sees evidence, never the model.
 
     Attributes:
@@ -152,6 +152,14 @@ class UnitCriterion(Criterion):
         """Score of every unit, `(group.units,)`."""
 
 
+class ModuleCriterion(Criterion):
+    """Scores whole modules; meets modular granularities only."""
+
+    @abstractmethod
+    def score(self, modules: Sequence[str], evidence: Evidence) -> Tensor:
+        """Score of every module, `(len(modules),)`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """What a granularity ranks within: a group of channels, one weight tensor, or the residual blocks of a network.
@@ -165,6 +173,7 @@ class Block:
         minimum: fewest units that may stay.
         maximum: most units that may stay, where a pattern (2:4) says so; None for all.
         run: units are chosen in runs of so many neighbours, each of which keeps equally many; 0 for one run of all.
+        rows: units come in so many equal parts, each in rows of the weight of its own; 1 where a unit crosses all rows.
     """
 
     name: str
@@ -175,6 +184,7 @@ class Block:
     minimum: int = 1
     maximum: int | None = None
     run: int = 0
+    rows: int = 1
 
 
 class Granularity(ABC):
@@ -186,6 +196,7 @@ class Granularity(ABC):
         heads: whether it needs a graph of whole attention heads, `trace(..., heads=True)`.
     """
 
+    paper: ClassVar[Paper | None] = None
     structured: ClassVar[bool]
     modular: ClassVar[bool] = False
     heads: ClassVar[bool] = False
@@ -193,6 +204,10 @@ class Granularity(ABC):
     @abstractmethod
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """Everything that may be ranked and removed."""
+
+    def omitted(self, graph: ChannelGraph) -> Mapping[str, str]:
+        """Tensors that are left whole since they do not divide into such units, and why; by default none."""
+        return {}
 
     @abstractmethod
     def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:

@@ -2,14 +2,18 @@
 
 from secateur.criteria.apoz import APoZ
 from secateur.criteria.base import CRITERIA
+from secateur.criteria.block_influence import BlockInfluence
+from secateur.criteria.block_loss import BlockLoss
 from secateur.criteria.bn_scale import BNScale
 from secateur.criteria.chip import CHIP
 from secateur.criteria.cosine import Cosine
+from secateur.criteria.dcp import DCP
 from secateur.criteria.entropy import Entropy
 from secateur.criteria.fpgm import FPGM
 from secateur.criteria.grasp import GraSP
 from secateur.criteria.hrank import HRank
 from secateur.criteria.lamp import LAMP
+from secateur.criteria.lasso import Lasso
 from secateur.criteria.li_greedy import LiGreedy
 from secateur.criteria.magnitude import Magnitude
 from secateur.criteria.mean_activation import MeanActivation
@@ -20,8 +24,32 @@ from secateur.criteria.synflow import SynFlow
 from secateur.criteria.taylor import Taylor
 from secateur.criteria.taylor2017 import Taylor2017
 from secateur.criteria.taylor_gate import TaylorGate
+from secateur.criteria.thinet import ThiNet
 
 __all__ = [
-    "CHIP", "CRITERIA", "FPGM", "LAMP", "SNIP", "APoZ", "BNScale", "Cosine", "Entropy", "GraSP", "HRank", "LiGreedy",
-    "Magnitude", "MeanActivation", "Movement", "Random", "SynFlow", "Taylor", "Taylor2017", "TaylorGate",
-]  # fmt: skip
+    "CHIP",
+    "CRITERIA",
+    "DCP",
+    "FPGM",
+    "LAMP",
+    "SNIP",
+    "APoZ",
+    "BNScale",
+    "BlockInfluence",
+    "BlockLoss",
+    "Cosine",
+    "Entropy",
+    "GraSP",
+    "HRank",
+    "Lasso",
+    "LiGreedy",
+    "Magnitude",
+    "MeanActivation",
+    "Movement",
+    "Random",
+    "SynFlow",
+    "Taylor",
+    "Taylor2017",
+    "TaylorGate",
+    "ThiNet",
+]

@@ -1,8 +1,11 @@
 """Model and data in, evidence out; one file per quantity."""
 
 from secateur.evidence.base import COLLECTORS
+from secateur.evidence.block_cosine import BlockCosine
+from secateur.evidence.block_loss import BlockLoss
 from secateur.evidence.channel_independence import ChannelIndependence
 from secateur.evidence.collect import collect, cross_entropy
+from secateur.evidence.discrimination import Discrimination
 from secateur.evidence.feature_rank import FeatureRank
 from secateur.evidence.feature_taylor import FeatureTaylor
 from secateur.evidence.gate_gradient import GateGradient
@@ -19,7 +22,25 @@ from secateur.evidence.trajectory import Trajectory
 from secateur.evidence.weight import Weight
 
 __all__ = [
-    "COLLECTORS", "ChannelIndependence", "FeatureRank", "FeatureTaylor", "GateGradient", "HessianGradient",
-    "InputAbsolute", "InputGram", "InputMean", "InputZeros", "MeanGradient", "PooledInput", "SquaredGradient",
-    "SynapticFlow", "Trajectory", "Weight", "collect", "cross_entropy",
-]  # fmt: skip
+    "COLLECTORS",
+    "BlockCosine",
+    "BlockLoss",
+    "ChannelIndependence",
+    "Discrimination",
+    "FeatureRank",
+    "FeatureTaylor",
+    "GateGradient",
+    "HessianGradient",
+    "InputAbsolute",
+    "InputGram",
+    "InputMean",
+    "InputZeros",
+    "MeanGradient",
+    "PooledInput",
+    "SquaredGradient",
+    "SynapticFlow",
+    "Trajectory",
+    "Weight",
+    "collect",
+    "cross_entropy",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur.core.contracts import Criterion, Granularity, UnitCriterion
+from secateur.core.contracts import Criterion, Granularity, ModuleCriterion, UnitCriterion
 from secateur.core.errors import IncompatibleError
 from secateur.evidence import Weight
 from secateur.granularity import GRANULARITIES
@@ -12,9 +12,15 @@ def check(criterion: Criterion, granularity: Granularity) -> None:
     """Raise if the two cannot meet.
 
     Raises:
-        IncompatibleError: a criterion of whole channels was asked about single weights or whole modules, or a criterion
-            that scores in order needs more than weights.
+        IncompatibleError: a criterion of whole channels was asked about something else, or one of whole modules was, or
+            a criterion that scores in order needs more than weights.
     """
+    if isinstance(criterion, ModuleCriterion) and not granularity.modular:
+        raise IncompatibleError(
+            f"{criterion!r} scores whole modules and cannot rank the units of {granularity!r}. "
+            f"Use it with Layer() (allowed: {', '.join(granularities(criterion))}), or choose an element criterion "
+            "such as magnitude or taylor."
+        )
     if not _ranks(criterion, granularity):
         raise IncompatibleError(
             f"{criterion!r} scores whole channels and cannot rank the units of {granularity!r}. "
@@ -40,7 +46,13 @@ def meets(criterion: Criterion, granularity: Granularity) -> bool:
 
 def _ranks(criterion: Criterion, granularity: Granularity) -> bool:
     """Whether units are of the kind that the criterion scores: entries add up to anything, channels to themselves."""
-    return not isinstance(criterion, UnitCriterion) or (granularity.structured and not granularity.modular)
+    match criterion:
+        case ModuleCriterion():
+            return granularity.modular
+        case UnitCriterion():
+            return granularity.structured and not granularity.modular
+        case _:
+            return True
 
 
 def granularities(criterion: Criterion) -> list[str]:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from secateur.core.errors import IncompatibleError
 
-#: Numbers in one piece of work: rows are taken a few at a time, so that their matrices fit into 256 MiB.
-_PIECE = 2**25
+#: Numbers in one piece of work: rows are taken a few at a time, so that their matrices stay in the cache, 16 MiB.
+_PIECE = 2**21
 #: `(first column, width) -> ` given the columns' scores `(groups, rows, width)`, which entries stay.
 Choose = Callable[[int, Tensor], Tensor]
 
@@ -52,6 +52,7 @@ def factor(matrix: Tensor, what: str) -> Tensor:
     Raises:
         IncompatibleError: `matrix`, which the message calls `what`, is not positive definite.
     """
+    lower: Tensor
     lower, info = torch.linalg.cholesky_ex(matrix)
     if bool((info != 0).any()):
         raise IncompatibleError(
@@ -67,7 +68,8 @@ def inverse(matrix: Tensor, what: str) -> Tensor:
     Raises:
         IncompatibleError: it is not positive definite.
     """
-    return torch.cholesky_inverse(factor(matrix, what))
+    found: Tensor = torch.cholesky_inverse(factor(matrix, what))
+    return found
 
 
 def inverse_factor(matrix: Tensor, what: str) -> Tensor:
@@ -80,7 +82,37 @@ def inverse_factor(matrix: Tensor, what: str) -> Tensor:
     """
     upper = factor(matrix.flip(-2, -1), what).flip(-2, -1)
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
-    return torch.linalg.solve_triangular(upper, eye.expand_as(matrix), upper=True)
+    found: Tensor = torch.linalg.solve_triangular(upper, eye.expand_as(matrix), upper=True)
+    return found
+
+
+def halved(lower: Tensor, x: Tensor) -> Tensor:
+    """`L^-1 x`, of which the squares sum up to `x^T (L L^T)^-1 x`."""
+    found: Tensor = torch.linalg.solve_triangular(lower, x, upper=False)
+    return found
+
+
+def outer_inverse_diagonal(vectors: Tensor, columns: slice, damping: float) -> Tensor:
+    """Some entries of the diagonal of the inverse of `damping * I + (1/N) sum of g g^T`.
+
+    By the smaller of two factorisations (Woodbury): of as many entries as the vectors have, or as there are vectors.
+
+    Args:
+        vectors: the g, `(N, entries)`.
+        columns: which entries of the diagonal.
+        damping: above 0.
+    """
+    count, size = vectors.shape
+    own = vectors[:, columns]
+    if size <= count:
+        matrix = vectors.T @ vectors / count
+        found = inverse(matrix + damping * torch.eye(size, dtype=matrix.dtype), "the Fisher matrix").diagonal()[columns]
+    else:
+        matrix = vectors @ vectors.T + damping * count * torch.eye(count, dtype=vectors.dtype)
+        half = halved(factor(matrix, "the Fisher matrix"), own)
+        found = (1 - half.square().sum(0)) / damping
+    # Never below the reciprocal of the matrix's own diagonal; where the difference above is all rounding, this is left.
+    return torch.maximum(found, 1 / (damping + own.square().mean(0)))
 
 
 def fitting_work(keep: Tensor) -> int:
@@ -165,15 +197,14 @@ class _Removal:
 
     def _full(self, bucket: int, most: int) -> Tensor:
         """Entries of buckets that have lost all that they may."""
-        return (self.gone.unflatten(1, (-1, bucket)).sum(2) >= most).repeat_interleave(bucket, 1)
+        return (self.gone.view(self.rows, -1, bucket).sum(2) >= most).repeat_interleave(bucket, 1)
 
     def _costs(self) -> Tensor:
         """w_P (H^-1)_PP^-1 w_P of every run, `(rows, runs)`."""
-        weight = self.weight.unflatten(1, (self.runs, self.run))
         if self.run == 1:
-            return (weight.square() / self.corners.squeeze(3)).squeeze(2)
-        lower = torch.linalg.cholesky_ex(self.corners).L
-        return torch.linalg.solve_triangular(lower, weight.unsqueeze(3), upper=False).square().sum((2, 3))
+            return self.weight.square() / self.corners.view_as(self.weight)
+        weight = self.weight.view(self.rows, self.runs, self.run, 1)
+        return halved(torch.linalg.cholesky_ex(self.corners).L, weight).square().sum((2, 3))
 
     def _remove(self, which: Tensor) -> None:
         """Take out one run of each row, and fit the rest again."""
@@ -182,9 +213,8 @@ class _Removal:
         own = before.gather(2, places.unsqueeze(1).expand(-1, self.done, -1))
         columns = self.inverse[places] - own.mT @ before  # (rows, run, entries)
         lower = torch.linalg.cholesky_ex(columns.gather(2, places.unsqueeze(1).expand(-1, self.run, -1))).L
-        step = torch.linalg.solve_triangular(lower, columns, upper=False)
-        gone = self.weight.gather(1, places).unsqueeze(2)
-        self.weight -= (torch.linalg.solve_triangular(lower, gone, upper=False).mT @ step).squeeze(1)
+        step = halved(lower, columns)
+        self.weight -= (halved(lower, self.weight.gather(1, places).unsqueeze(2)).mT @ step).squeeze(1)
         self.products[:, self.done : self.done + self.run] = step
         self.done += self.run
         self.gone[self.each, which] = True
@@ -195,7 +225,9 @@ class _Removal:
         self.corners[self.gone] = torch.eye(self.run, dtype=self.weight.dtype)
 
 
-def swept(weight: Tensor, upper: Tensor, choose: Choose, *, chunk: int, every: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def swept(
+    weight: Tensor, upper: Tensor, choose: Choose, *, chunk: int, every: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Go through the columns from left to right; where an entry goes, columns to its right make up for it.
 
     Args:

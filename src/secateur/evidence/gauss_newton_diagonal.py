@@ -79,8 +79,8 @@ class GaussNewtonDiagonal(Collector):
             return loss(tree_unflatten([filled[k].view(x.shape) if k in filled else x for k, x in enumerate(leaves)],
                                        spec))  # fmt: skip
 
-        y, back = vjp(flat, self._parameters)
-        _, curve = vjp(grad(loss_of), y)
+        y, back = vjp(flat, self._parameters)[:2]
+        curve = vjp(grad(loss_of), y)[1]
         hessian = mapped(curve)(torch.eye(len(y), dtype=y.dtype, device=y.device))[0]
         values, vectors = torch.linalg.eigh(hessian.to(torch.promote_types(y.dtype, torch.float32)))
         roots = (vectors * values.clamp_min(0).sqrt()).mT.to(y.dtype)

@@ -106,11 +106,6 @@ def check_work(found: list[Cut]) -> None:
             )
 
 
-def answered(linear: Tensor, shift: Tensor, mean: Tensor) -> Tensor:
-    """`linear`, the right-hand sides of a fit, once a bias that was moved by `shift` makes up for a part of them."""
-    return linear - shift.unsqueeze(2) * mean.unsqueeze(1)
-
-
 @contextmanager
 def resting(model: nn.Module) -> Iterator[None]:
     """Eval mode inside; every module's own mode afterwards."""

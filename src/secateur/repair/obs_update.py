@@ -12,7 +12,7 @@ from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
 from secateur.core.quadratic import check_damping, damped, fitted
 from secateur.evidence import InputGram, PatchMean
-from secateur.repair.base import answered, check_work, cuts, repair
+from secateur.repair.base import check_work, cuts, repair
 
 
 @repair("obs_update")
@@ -51,8 +51,9 @@ class OBSUpdate(Repair):
         found = [cut for cut in cuts(student, dense, plan) if cut.name in grams]
         check_work(found)
         for cut in found:
-            matrix = damped(grams[cut.name].double(), self.damping)
-            gone = cut.weight.masked_fill(cut.keep, 0)
-            linear = answered(gone @ grams[cut.name].double(), cut.shift, means[cut.name].double())
-            change = fitted(matrix, linear, cut.keep, f"the matrix of second moments of what {cut.name!r} sees")
+            gram, mean = grams[cut.name].double(), means[cut.name].double()
+            lost = cut.weight.masked_fill(cut.keep, 0) @ gram - cut.shift.unsqueeze(2) * mean.unsqueeze(1)
+            change = fitted(
+                damped(gram, self.damping), lost, cut.keep, f"the matrix of second moments of what {cut.name!r} sees"
+            )
             cut.write_(cut.weight + change)

@@ -1,0 +1,1 @@
+"""Criteria, repairs and collectors against oracles, and at scale."""

@@ -16,6 +16,8 @@ from secateur.core.errors import IncompatibleError
 
 #: Numbers in one piece of work: rows are taken a few at a time, so that their matrices stay in the cache, 16 MiB.
 _PIECE = 2**21
+#: Columns of a sweep that are updated one by one.
+_FEW = 16
 #: `(first column, width) -> ` given the columns' scores `(groups, rows, width)`, which entries stay.
 Choose = Callable[[int, Tensor], Tensor]
 
@@ -234,27 +236,32 @@ def swept(
         weight: `(groups, rows, entries)`.
         upper: of `inverse_factor`, `(groups, entries, entries)`.
         choose: which entries stay, asked whenever a choice is due.
-        chunk: columns that are updated one by one; those behind them are updated once for all of them.
-        every: ask for the next so many columns at a time; 0 asks for a whole chunk.
+        chunk: columns that are chosen from at a time.
+        every: choose from so many columns at a time, of which a chunk holds several; 0 for a whole chunk.
 
     Returns:
         The new weights, which entries stayed, and what scores `choose` was given, each `(groups, rows, entries)`.
     """
     left = weight.mT.clone()  # (groups, entries, rows): columns of the weight lie together
     keep, scores = torch.ones_like(left, dtype=torch.bool), torch.zeros_like(left)
-    for start in range(0, left.shape[1], chunk):
-        part = slice(start, min(start + chunk, left.shape[1]))
-        here, pivots = left[:, part], upper[:, part, part].diagonal(dim1=-2, dim2=-1)
-        errors = torch.empty_like(here)
-        for column in range(here.shape[1]):
-            if column % (every or chunk) == 0:
-                due = slice(column, column + (every or chunk))
-                scores[:, part][:, due] = (here[:, due] / pivots[:, due].unsqueeze(2)).square()
-                keep[:, part][:, due] = choose(start + column, scores[:, part][:, due].mT).mT
-            error = here[:, column].masked_fill(keep[:, part][:, column], 0) / pivots[:, column].unsqueeze(1)
-            row = upper[:, part, part][:, column, column:]
-            here[:, column:].sub_(row.unsqueeze(2) * error.unsqueeze(1))
-            here[:, column].masked_fill_(~keep[:, part][:, column], 0)
-            errors[:, column] = error
-        left[:, part.stop :].sub_(upper[:, part, part.stop :].mT @ errors)
+    errors = torch.zeros_like(left)
+    entries, few = left.shape[1], every * max(_FEW // every, 1) if every else _FEW
+    for start in range(0, entries, chunk):
+        end = min(start + chunk, entries)
+        for first in range(start, end, few):
+            last = min(first + few, end)
+            for column in range(first, last):
+                if (column - start) % (every or chunk) == 0:
+                    due = slice(column, min(column + (every or chunk), end))
+                    pivots = upper[:, due, due].diagonal(dim1=1, dim2=2).unsqueeze(2)
+                    scores[:, due] = (left[:, due] / pivots).square()
+                    keep[:, due] = choose(column, scores[:, due].mT).mT
+                error = left[:, column].masked_fill(keep[:, column], 0) / upper[:, column, column].unsqueeze(1)
+                left[:, column:last].addcmul_(upper[:, column, column:last].unsqueeze(2), error.unsqueeze(1), value=-1)
+                left[:, column].masked_fill_(~keep[:, column], 0)
+                errors[:, column] = error
+            # What stands further right in the chunk is told of a few columns at once, and what stands behind the chunk
+            # of all of them: matrix products take a tenth of the time.
+            left[:, last:end].baddbmm_(upper[:, first:last, last:end].mT, errors[:, first:last], alpha=-1)
+        left[:, end:].baddbmm_(upper[:, start:end, end:].mT, errors[:, start:end], alpha=-1)
     return left.mT.contiguous(), keep.mT.contiguous(), scores.mT.contiguous()

@@ -26,7 +26,7 @@ class Fisher(UnitCriterion):
     For single weights the same idea is `obd` with hessian="fisher".
 
     Paper:   Liu et al., *Group Fisher Pruning for Practical Network Compression*, ICML 2021.
-             arXiv:2108.00708. For single layers: Theis et al., 2018. arXiv:1801.05787
+             arXiv:2108.00708. For single layers: Theis et al., 2018
     Formula: s(u) = E_i[ (dL_i / dm_u) ** 2 ] / 2, m_u a factor on unit u wherever it is consumed; the derivative is the
              sum of g_i w over all consuming entries
     Shapes:  group -> scores (units,)

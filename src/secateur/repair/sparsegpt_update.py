@@ -24,9 +24,9 @@ class SparseGPTUpdate(Repair):
     """What SparseGPT makes of the weights that stay, for any choice of those that go.
 
     One factorisation for all rows, whatever they keep, where `obs_update` takes one for each: the rows' errors are
-    larger, since what stands to the left of an entry that goes is not moved, and some of what is moved to the right goes
-    later. For whole channels `obs_update` takes one factorisation as well, and is the better one; there this sweep can
-    even leave more error than nothing does. It comes before `batch_norm`, and not with `fold_constant`.
+    larger, since what stands to the left of an entry that goes is not moved, and some of what is moved to the right
+    goes later. For whole channels `obs_update` takes one factorisation as well, and is the better one; there this sweep
+    can even leave more error than nothing does. It comes before `batch_norm`, and not with `fold_constant`.
 
     Paper:   Frantar, Alistarh, *SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot*, ICML 2023,
              Algorithm 1. arXiv:2301.00774

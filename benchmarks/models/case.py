@@ -70,6 +70,7 @@ def build(case: Case) -> Built:
     """
     found: Attempt | None = None
     for attempt in case.attempts:
+        model = None  # the last one: two large ones would not fit
         try:
             model = _made(attempt)
             _run(model.eval(), attempt)
@@ -85,6 +86,7 @@ def build(case: Case) -> Built:
         found = attempt
         break
     assert found is not None, "a case has at least one attempt"
+    del model
     return Built(_made(found), found.draw, found.note)
 
 

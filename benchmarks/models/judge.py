@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.models.store import Record
 
 #: From bad to good: a model is as bad as its worst plan.
-WORDS = ("timeout", "killed", "failed", "raises", "differs", "unproven", "too large", "nothing to cut", "equal")
+WORDS = ("timeout", "killed", "failed", "raises", "differs", "unproven", "nothing to cut", "equal")
 
 
 #: Beginnings of reasons that no tool could do anything about: outputs, words of a vocabulary.

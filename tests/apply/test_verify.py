@@ -134,6 +134,90 @@ def test_an_ill_conditioned_network_is_judged_in_float64(fillings):
     assert fillings == [SINGLE, DOUBLE]
 
 
+class Narrow(nn.Module):
+    """Right, ill-conditioned, and its forward takes a product in float32 whatever its own type."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 400), nn.Linear(400, 2)
+
+    def forward(self, x):
+        return torch.sin(1e4 * F.linear(self.a(x).float(), self.b.weight.float())).to(x.dtype)
+
+
+class Chaotic(nn.Module):
+    """Right, and in training mode it turns the last digit into one of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 400), nn.Linear(400, 2)
+
+    def forward(self, x):
+        x = self.b(self.a(x))
+        return torch.sin(1e9 * x) if self.training else x
+
+
+def test_rounding_that_a_network_amplifies_is_no_fault():
+    model = Chaotic()
+    plan = cut(model, torch.randn(2, 3))
+    first, second = module._pair(model, plan, module.TRIALS[1])
+    example = module._example(model, plan, torch.float64)
+    amplified = difference(outputs(first, example, training=True), outputs(second, example, training=True))
+    assert 1e-7 < amplified < 1e-3
+    assert verify(model, plan) < 1e-12
+
+
+class Wild(Chaotic):
+    """Right, and nothing but rounding unless all numbers are positive."""
+
+    def __init__(self):
+        super().__init__()
+        self.much = nn.Parameter(torch.ones(9))
+
+    def forward(self, x):
+        x = self.b(self.a(x))
+        return x + torch.sin(1e17 * torch.relu(-self.much).sum() * x)
+
+
+def test_a_trial_that_rounding_makes_worthless_is_not_the_last(fillings, monkeypatch):
+    model = Wild()
+    plan = cut(model, torch.randn(2, 3))
+    assert verify(model, plan) < 1e-12
+    assert fillings[-1][1]["positive"]
+    real = module.cut_
+    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.01)))
+    with pytest.raises(VerificationError, match="differ by"):
+        verify(model, plan)
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-6, 1e-9])
+def test_a_fault_in_training_mode_of_such_a_network_is_seen(monkeypatch, size):
+    model, real = Chaotic(), module.cut_
+    plan = cut(model, torch.randn(2, 3))
+    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.bias.data.add_(size)))
+    monkeypatch.setattr(
+        module,
+        "_first_answer",
+        lambda *a, training, real=module._first_answer: real(*a, training=True),  # eval mode would see it first
+    )
+    with pytest.raises(VerificationError, match="differ by"):
+        verify(model, plan)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_forward_that_insists_on_float32_is_judged_in_float64(dtype):
+    model = Narrow().to(dtype)
+    assert verify(model, cut(model, torch.randn(2, 3, dtype=dtype))) < 1e-9
+
+
+def test_a_wrong_cut_of_a_forward_that_insists_on_float32_is_seen(monkeypatch):
+    model, real = Narrow(), module.cut_
+    plan = cut(model, torch.randn(2, 3))
+    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.0001)))
+    with pytest.raises(VerificationError, match="differ by"):
+        verify(model, plan)
+
+
 def _drop_the_bias(shrunk):
     shrunk.blocks[0].mlp[0].bias.zero_()
 
@@ -188,7 +272,7 @@ class Roots(nn.Module):
 def test_a_network_that_needs_positive_weights(fillings):
     model = Roots()
     assert verify(model, cut(model, torch.randn(2, 3))) < 1e-12
-    assert fillings == [SINGLE, DOUBLE, (torch.float64, {"positive": True, "double": True})]
+    assert fillings == [SINGLE, DOUBLE, DOUBLE, (torch.float64, {"positive": True, "double": True})]
 
 
 class Dropped(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.models.strong import AllDouble, answers, fill_, filled, gap, still_, tensors
+from benchmarks.models.strong import AllDouble, answers, fill_, filled, gap, still_, tensors, tremor
 
 
 class Net(nn.Module):
@@ -109,3 +109,13 @@ def test_tensors_are_found_in_every_wrapping():
 
     a, b, c = (torch.zeros(n) for n in (1, 2, 3))
     assert [len(x) for x in tensors(Output(None, (a, {"x": [b, a], "y": "text"}, c)))] == [1, 2, 3]
+
+
+def test_tremor_tells_calm_networks_from_chaotic_ones():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).double()
+    wild = Net(lambda self, x: torch.sin(1e9 * self.net(x)), net=net)
+    x = torch.randn(2, 3, dtype=torch.float64)
+    before = [p.clone() for p in net.parameters()]
+    assert 0 < tremor(net, x, [net(x)], double=True) < 1e-14
+    assert 1e-9 < tremor(wild, x, [wild(x)], double=True) < 1e-4
+    assert all(torch.equal(p, b) for p, b in zip(net.parameters(), before, strict=True))

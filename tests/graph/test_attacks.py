@@ -172,3 +172,17 @@ def test_two_of_many_groups_of_one_size():
     layers = {name: nn.Linear(4, 4) for name in "abcdfg"}
     model, graph = traced(run, 2, 4, **layers, o=nn.Linear(4, 3))
     sound(model, graph, 2, 4)
+
+
+def test_the_second_of_two_constants():
+    """Both are added to units of queries and of keys, which meet in a product: a dead one must not."""
+
+    def run(m, x):
+        q, k = m.q(x) + (m.q1 + m.q2), m.k(x) + (m.k1 + m.k2)
+        return torch.tanh(q @ k.mT) @ m.v(x)
+
+    constants = {name: floats(8) + number for number, name in enumerate(("q1", "q2", "k1", "k2"))}
+    layers = {"q": nn.Linear(6, 8), "k": nn.Linear(6, 8), "v": nn.Linear(6, 6)}
+    model, graph = traced(run, 2, 5, 6, **layers, **constants)
+    assert set(graph.cuttable) == {"q"}
+    sound(model, graph, 2, 5, 6)

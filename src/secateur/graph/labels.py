@@ -181,8 +181,11 @@ class Atoms:
 
 
 def strongest(part: int) -> Role:
-    """The role of a dim, given the strongest part that its atoms play; a dim that plays none merely tracks."""
-    return _PRECEDENCE[max(part, 0)]
+    """The role of a dim, given the strongest part that its atoms play.
+
+    A dim that plays none is met in arithmetic among parameters and buffers only: in a sum of two biases, the second.
+    """
+    return _PRECEDENCE[part] if part >= 0 else Role.SHIFTS
 
 
 def separate(atoms: Atoms, moved: Tensor, where: str, carrier: int | None = None) -> tuple[int, Tensor] | None:

@@ -55,5 +55,7 @@ def test_parameters_of_no_layer():
     model = nn.Sequential(nn.Linear(3, 2)).double()
     x = o.numbers(3, 3)
     evidence = collect(model, [(x, None)], OBS.needs, graph=trace(model, x))
-    with pytest.raises(IncompatibleError, match=r"knows nothing of '0.bias'.*magnitude, taylor or obd"):
+    with pytest.raises(
+        IncompatibleError, match=r"knows nothing of '0.bias'.*If it is a bias.*magnitude, taylor or obd"
+    ):
         OBS().saliency("0.bias", evidence)

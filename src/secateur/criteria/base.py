@@ -39,9 +39,9 @@ def seen(quantity: type[Collector], tensor: str, evidence: Evidence) -> Tensor:
     if tensor not in found:
         raise IncompatibleError(
             f"{quantity.__name__} knows nothing of {tensor!r}: it is no weight of a convolution or linear layer that "
-            "was seen to run (biases, norms, transposed convolutions and bare parameters are not). "
-            "Cut Weight() or Channel(over='produces') of other layers, or choose magnitude, taylor or obd, "
-            "which know every parameter."
+            "was seen to run (biases, norms, embeddings, transposed convolutions and bare parameters are not). "
+            "If it is a bias or a norm, cut Weight() or Channel(over='produces'), which do not ask about those; "
+            "otherwise choose magnitude, taylor or obd, which know every parameter."
         )
     return found[tensor]
 

@@ -50,7 +50,7 @@ class Fisher(UnitCriterion):
         if not slots:
             raise IncompatibleError(
                 f"no parameter consumes {group.name!r}, so there is nothing that a factor on its units would be felt "
-                "in. Freeze this group, or choose taylor or magnitude."
+                "in. Choose taylor or magnitude."
             )
         parts = [found[slot.tensor].double()[:, slot.index].sum(2) for slot in slots]
         return torch.stack(parts).sum(0).square().mean(0) / 2

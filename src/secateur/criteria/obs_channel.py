@@ -56,7 +56,7 @@ class OBSChannel(UnitCriterion):
         if not slots:
             raise IncompatibleError(
                 f"no convolution or linear layer that was seen to run consumes {group.name!r}. "
-                "Freeze this group, or choose taylor or magnitude."
+                "Choose taylor or magnitude."
             )
         found = torch.stack([self._of(slot, evidence) for slot in slots]).sum(0)
         grain = float(found.max()) * 1e-12 or 1.0  # equal channels must tie, whatever the factorisation rounds

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 from secateur.apply.masking import mask, unmask_
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import difference, outputs, strengthen_, verify
+from secateur.core.errors import IncompatibleError
 from secateur.core.example import Example
 from secateur.graph.trace import trace
+from secateur.planning import plan_by_hand
 from secateur.testing.system import check_clean, check_cost, check_dead_units, random_plan
 
 
@@ -186,3 +188,41 @@ def test_the_second_of_two_constants():
     model, graph = traced(run, 2, 5, 6, **layers, **constants)
     assert set(graph.cuttable) == {"q"}
     sound(model, graph, 2, 5, 6)
+
+
+def test_widths_that_an_operator_wants_in_steps():
+    """Grouped products of experts read rows that begin at multiples of 16 bytes; every way to plan keeps to that."""
+    experts = nn.Parameter(torch.ones(3, 24, 12))
+
+    def run(m, x):
+        h = torch.ops.aten._grouped_mm(m.a(x), m.w, torch.tensor([2, 2, len(x)], dtype=torch.int32))
+        return m.b(torch.cat([h, m.c(x)], -1))
+
+    layers = {"a": nn.Linear(4, 24), "c": nn.Linear(4, 5), "b": nn.Linear(17, 3)}
+    model = strengthen_(Net(run, **layers, w=experts)).eval().float()
+    x = floats(5, 4).float()
+    graph = trace(model, x)
+    assert {n: (g.units, g.multiple, g.minimum) for n, g in graph.cuttable.items()} == {
+        "a": (24, 8, 8),
+        "w#2": (12, 8, 8),
+        "c": (5, 1, 1),
+    }
+    assert {graph.groups["a"].width_near(n) for n in range(25)} == {8, 16, 24}
+    with pytest.raises(IncompatibleError, match="in multiples of 8"):
+        plan_by_hand(graph, {"a": range(12)})
+    for seed in range(5):
+        verify(model, random_plan(graph, seed))
+
+
+@pytest.mark.parametrize("pool", [F.avg_pool2d, F.max_pool2d])
+def test_pooling_over_a_sequence_leaves_its_channels_alone(pool):
+    """`(B, places, channels)` seen as pictures, with windows one channel wide; two wide would be another matter."""
+
+    def run(m, x):
+        return m.b(pool(m.a(x)[:, None], m.size, stride=(2, 1), ceil_mode=True)[:, 0])
+
+    model, graph = traced(run, 2, 5, 4, a=nn.Linear(4, 6), b=nn.Linear(6, 3), size=(2, 1))
+    assert set(graph.cuttable) == {"a"}
+    sound(model, graph, 2, 5, 4)
+    _, wide = traced(run, 2, 5, 4, a=nn.Linear(4, 7), b=nn.Linear(6, 3), size=(2, 2))
+    assert not wide.cuttable

@@ -111,6 +111,12 @@ PRODUCTS = [
         lambda m, h: torch.baddbmm(m.v, h, m.w.expand(h.shape[0], -1, -1)), 7, v=weight(7), w=weight(6, 7),
         groups={"a": 6, "w": 7},
     ),
+    OperatorCase(
+        "aten::_grouped_mm",
+        lambda m, x: m.b(aten._grouped_mm(m.a(x), m.w, torch.tensor([4, 4, len(x)], dtype=torch.int32))),
+        lambda: {"a": nn.Linear(4, 24), "w": nn.Parameter(torch.zeros(3, 24, 16)), "b": nn.Linear(16, 3)},
+        inputs_of((9, 4)), pinned={"w": "experts are told apart"}, groups={"a": 24, "w#2": 16}, dtype=torch.float32,
+    ),
 ]  # fmt: skip
 
 CONVOLUTIONS = [

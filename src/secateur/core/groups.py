@@ -93,7 +93,7 @@ class Group:
         name: name of its first producer; stable from run to run.
         units: how many there are.
         slots: every place where they live.
-        multiple: a kept width must divide by this.
+        multiple: a kept width must divide by this, unless all units are kept.
         minimum: the smallest width that may be kept.
         exact: False where a normalisation reduces over the units, so that masking must swap in live statistics.
         pinned: why the group may not be cut; empty if it may.
@@ -112,6 +112,13 @@ class Group:
     def slots_with(self, *roles: Role) -> tuple[Slot, ...]:
         """The slots that play one of `roles`."""
         return tuple(s for s in self.slots if s.role in roles)
+
+    def width_near(self, count: int) -> int:
+        """The width nearest to `count` from below that may be kept, or the smallest one."""
+        if count >= self.units:
+            return self.units
+        steps = max(count // self.multiple, -(-self.minimum // self.multiple))
+        return min(steps * self.multiple, self.units)
 
 
 @dataclass(frozen=True, slots=True)

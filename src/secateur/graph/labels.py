@@ -97,6 +97,7 @@ class Atoms:
         live: dims over which a function computes, by module, function, number, dim and size.
         sizes: atoms of a dim whose length a module keeps: the module and the attribute.
         minima: label vectors of dims, the least length that each must keep, and why.
+        steps: label vectors of dims, the number that the length of each must divide by, and why.
         bare: parameters that an operator needs unmasked along some dim: the operator, and the labels along it.
         kinds: atoms of which it is known what their units are.
         heads: whether whole heads are cut where a dim is viewed as heads x positions, not positions in all heads.
@@ -110,6 +111,7 @@ class Atoms:
     live: dict[tuple[str, tuple[str, int], int, int], LiveSite] = field(default_factory=dict)
     sizes: list[tuple[Tensor, str, str]] = field(default_factory=list)
     minima: list[tuple[Tensor, int, str]] = field(default_factory=list)
+    steps: list[tuple[Tensor, int, str]] = field(default_factory=list)
     bare: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     kinds: list[tuple[Tensor, Kind]] = field(default_factory=list)
     heads: bool = False

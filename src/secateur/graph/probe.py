@@ -92,7 +92,8 @@ def _end_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
         met[group.units] += 1
         # Neighbours are far apart: the least width, the full one, the least but one, …
         least = min(2 if group.units == 3 else _least(group), group.units)
-        widths = sorted(range(least, group.units + 1), key=lambda n: (min(n - least, group.units - n), n))
+        allowed = {group.width_near(n) for n in range(least, group.units + 1)}
+        widths = sorted(allowed, key=lambda n: (min(n - least, group.units - n), n))
         count = widths[nth % len(widths)] if turn == 0 else widths[-1 - (nth + nth // len(widths)) % len(widths)]
         kept[name] = units >= group.units - count if (nth + turn) % 2 == 0 else units < count
     return kept
@@ -105,6 +106,7 @@ def _least(group: Group) -> int:
 
 def _some(group: Group, count: int) -> Tensor:
     keep = torch.zeros(group.units, dtype=torch.bool)
+    count = group.width_near(count)
     keep[torch.randperm(group.units, generator=generator(count, "trial", group.name))[:count]] = True
     return keep
 

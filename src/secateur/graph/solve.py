@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import gcd, lcm
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from secateur.core.groups import (
 from secateur.core.rng import generator
 from secateur.graph.attention import attention_attributes
 from secateur.graph.attributes import standard_attributes
-from secateur.graph.labels import strongest
+from secateur.graph.labels import Atoms, strongest
 from secateur.graph.propagate import Propagation
 
 
@@ -111,14 +112,23 @@ def solve(walk: Propagation) -> Solution:
         pinned, kind = reasons[int(pin[one])] or "", kinds.get(one) or _kind(walk, slots)
         groups[name] = Group(name, len(units), slots, exact=one not in live, pinned=pinned, kind=kind)
     solution = Solution(groups, number[root], unit[root])
-    _limit_(solution, walk.atoms.minima)
+    _limit_(solution, walk.atoms)
     return solution
 
 
-def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
-    """Set the smallest widths that groups may keep; a group that could lose nothing is pinned."""
+def _limit_(solution: Solution, atoms: Atoms) -> None:
+    """Set the widths that groups may keep, the smallest and their step; a group that could lose nothing is pinned."""
     reasons = dict.fromkeys(solution.groups, "has one unit only, and every group keeps one")
-    for labels, least, why in minima:
+    for labels, step, why in atoms.steps:
+        axis = solution.axis(labels, len(labels))
+        whole = axis is None or axis.fixed % step
+        numbers = [n for n in solution.group_of[labels].unique().tolist() if n >= 0]
+        for name in [list(solution.groups)[n] for n in numbers]:
+            share = dict(axis.terms).get(name, 0) if axis is not None and not whole else 0
+            own = step // gcd(step, share) if share else solution.groups[name].units
+            solution.groups[name] = _stepped(solution.groups[name], own)
+            reasons[name] = why
+    for labels, least, why in atoms.minima:
         axis = solution.axis(labels, len(labels))
         if axis is None:  # units of unequal share: how many entries a width leaves cannot be told
             for number in solution.group_of[labels].unique().tolist():
@@ -130,9 +140,16 @@ def _limit_(solution: Solution, minima: list[tuple[Tensor, int, str]]) -> None:
             name, k = max(axis.terms, key=lambda term: (solution.groups[term[0]].units * term[1], term[0]))
             _raise_(solution, reasons, name, -(-(least - axis.fixed) // k), why)
     for name, group in solution.groups.items():
-        if not group.pinned and group.minimum >= group.units:
+        least = -(-group.minimum // group.multiple) * group.multiple
+        if not group.pinned and least >= group.units:
             solution.groups[name] = replace(group, pinned=reasons[name])
     solution.axes.clear()  # they told of groups that could be cut
+
+
+def _stepped(group: Group, step: int) -> Group:
+    """The group with widths that divide by `step`, beside those that it divides by already."""
+    multiple = lcm(group.multiple, step)
+    return replace(group, multiple=multiple, minimum=max(group.minimum, min(multiple, group.units)))
 
 
 def _raise_(solution: Solution, reasons: dict[str, str], name: str, minimum: int, why: str) -> None:

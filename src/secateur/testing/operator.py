@@ -53,6 +53,7 @@ class OperatorCase:
         pinned: groups that may not be cut, each with a text that the reason must contain. All other groups must be
             cuttable, those aside that are inputs or outputs of the model.
         groups: the groups that can be cut, with their units; empty leaves that open.
+        dtype: of weights and floating-point inputs, for operators that do not run in float64.
     """
 
     operator: str
@@ -61,12 +62,22 @@ class OperatorCase:
     inputs: Callable[[], tuple[Any, ...]]
     pinned: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
+    dtype: torch.dtype = torch.float64
 
     def build(self) -> nn.Module:
-        """The network in eval mode and float64 with strong weights, the same on every call."""
+        """The network in eval mode with strong weights, the same on every call."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return strengthen_(Around(self.function, self.layers())).eval()
+            return strengthen_(Around(self.function, self.layers())).eval().to(self.dtype)
+
+    def example(self) -> Example:
+        """The inputs."""
+        return Example.of(self.inputs()).map(lambda x: x.to(self.dtype) if x.is_floating_point() else x)
+
+    @property
+    def close(self) -> float:
+        """The largest difference of outputs that are equal."""
+        return _CLOSE if self.dtype is torch.float64 else 1e-5
 
     def __repr__(self) -> str:
         return self.operator
@@ -84,7 +95,7 @@ class OperatorContract:
 
     def test_is_called(self, case: OperatorCase) -> None:
         """The network calls the operator, or the case would prove nothing."""
-        model, example = case.build(), Example.of(case.inputs())
+        model, example = case.build(), case.example()
         seen = {call.name for mode in (False, True) for call in _calls(model, example, mode)}
         assert case.operator in seen, f"{case.operator} is not called; these are: {', '.join(sorted(seen))}"
 
@@ -116,9 +127,9 @@ class OperatorContract:
             for example in _examples(case):
                 wanted = outputs(masked, example)
                 gap = difference(wanted, outputs(small, example))
-                assert gap <= _CLOSE, f"masked and shrunk outputs differ by {gap:.1e} ({_widths(plan)})"
+                assert gap <= case.close, f"masked and shrunk outputs differ by {gap:.1e} ({_widths(plan)})"
                 changed = max(changed, difference(wanted, outputs(model, example)))
-        assert changed > _CLOSE or not _traced(case).cuttable, "what was cut has no say in the outputs"
+        assert changed > case.close or not _traced(case).cuttable, "what was cut has no say in the outputs"
 
     def test_masked_is_shrunk_in_training(self, case: OperatorCase) -> None:
         """The same in training mode; where that draws at random, in shapes."""
@@ -130,7 +141,7 @@ class OperatorContract:
                 found = outputs(small, example, training=True)
                 if difference(one, other) == 0:
                     gap = difference(one, found)
-                    assert gap <= _CLOSE, f"masked and shrunk outputs differ by {gap:.1e} in training"
+                    assert gap <= case.close, f"masked and shrunk outputs differ by {gap:.1e} in training"
                 assert [x.shape for x in one] == [x.shape for x in found]
 
 
@@ -148,7 +159,7 @@ def check_rule(case: OperatorCase) -> None:
 
 @cache
 def _traced(case: OperatorCase) -> ChannelGraph:
-    return trace(case.build(), case.inputs())
+    return trace(case.build(), case.example())
 
 
 def _calls(model: nn.Module, example: Example, training: bool) -> list[Any]:
@@ -157,7 +168,7 @@ def _calls(model: nn.Module, example: Example, training: bool) -> list[Any]:
 
 def _examples(case: OperatorCase) -> list[Example]:
     """The inputs, and the same with one sample more where the network takes that."""
-    example = Example.of(case.inputs())
+    example = case.example()
     try:
         outputs(case.build(), example.wider())
     except RuntimeError:
@@ -173,7 +184,7 @@ def _plans(graph: ChannelGraph) -> Iterator[PruningPlan]:
             rng = generator(seed, "rule", name)
             keep = torch.zeros(group.units, dtype=torch.bool)
             low, high = min(group.minimum, group.units), max(group.units, group.minimum + 1)
-            count = int(torch.randint(low, high, (1,), generator=rng))
+            count = group.width_near(int(torch.randint(low, high, (1,), generator=rng)))
             keep[torch.randperm(group.units, generator=rng)[:count]] = True
             kept[name] = keep
         yield PruningPlan(kept, Channel(), graph)

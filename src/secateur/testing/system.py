@@ -95,6 +95,7 @@ def random_plan(graph: ChannelGraph, seed: int = 0, granularity: Granularity | N
         rng = generator(seed, "plan", block.name)
         least = max(block.minimum, block.group.minimum if block.group else 0)
         count = int(torch.randint(least, block.units + 1, (1,), generator=rng))
+        count = block.group.width_near(count) if block.group else count
         keep = torch.zeros(block.units, dtype=torch.bool)
         keep[torch.randperm(block.units, generator=rng)[:count]] = True
         kept[block.name] = keep

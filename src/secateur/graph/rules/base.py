@@ -122,6 +122,11 @@ class Site:
         if a is not None:
             self.atoms.minima.append((a, count, f"{why}: {self.where}"))
 
+    def in_steps(self, a: Tensor | None, step: int, why: str) -> None:
+        """The dim labelled `a` may be cut to lengths that divide by `step` only, and `why`."""
+        if a is not None and step > 1:
+            self.atoms.steps.append((a, step, f"{why}: {self.where}"))
+
     def pin_all(self, state: State, why: str) -> None:
         """Nothing of the tensor may be cut."""
         for labels in state.labels:

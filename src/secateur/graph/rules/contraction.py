@@ -75,6 +75,37 @@ def mm(site: Site) -> State:
     return product(site, "self", "mat2")
 
 
+@rule("aten::_grouped_mm")
+def grouped_mm(site: Site) -> State:
+    """Rows of `self (rows, k)`, sorted by expert, times the matrix of their expert, `mat2 (experts, k, m)`.
+
+    The other forms, which sum over runs of rows, belong to the backward pass. The operator wants rows that begin at
+    multiples of 16 bytes, which is eight entries in half precision.
+    """
+    a, b, offsets, bias = (site.state(name) for name in ("self", "mat2", "offs", "bias"))
+    assert a is not None and b is not None
+    if len(a.labels) != 2 or len(b.labels) != 3:
+        site.pin_all(a, "takes runs of entries by number")
+        site.pin_all(b, "takes runs of entries by number")
+        return State.free(len(site.output_shapes[0]))
+    for state in (offsets, bias):
+        if state is not None:
+            site.pin_all(state, "is told apart by position")
+    site.pin(b.labels[0], "experts are told apart by position")
+    site.contract(a, 1, b, 1)
+    site.play(a, 0, Role.PRODUCES)
+    site.play(b, 2, Role.PRODUCES)
+    for labels in (a.labels[1], b.labels[2]):
+        site.in_steps(labels, 8, "reads rows that begin at multiples of 16 bytes")
+    rows, inner, outer = (
+        length(shape, d, state.labels[d])
+        for shape, d, state in ((site.shape("self"), 0, a), (site.shape("mat2"), 1, b), (site.shape("mat2"), 2, b))
+    )
+    constant = rows[0] * inner[0] * outer[0]
+    site.book(constant, rows[1], inner[1], outer[1], weight=_layer(a, b))
+    return State((a.labels[0], b.labels[2]), (a.silent[0], b.silent[2] and bias is None), a.static and b.static)
+
+
 @rule("aten::addmm")
 def addmm(site: Site) -> State:
     """`self + mat1 @ mat2`."""

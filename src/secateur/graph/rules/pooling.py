@@ -19,15 +19,37 @@ _SPATIAL = {"1d": 1, "2d": 2, "3d": 3, "2d_with_indices": 2, "3d_with_indices": 
     "aten::_upsample_bicubic2d_aa",
 )  # fmt: skip
 def pooling(site: Site) -> list[State]:
-    """Input `(.., C, spatial..)`: a zero channel stays zero, every channel goes its own way."""
+    """Input `(.., C, spatial..)`: a zero channel stays zero, every channel goes its own way.
+
+    So does every entry of a spatial dim along which the windows are one entry long, and one apart.
+    """
     x = site.state("self") or site.state("input")
     assert x is not None
     spatial = next(n for ending, n in _SPATIAL.items() if site.call.name.removesuffix("_aa").endswith(ending))
     first = len(x.labels) - spatial
-    for labels in x.labels[first:]:
-        site.pin(labels, "pools over it as a spatial dim")
-    state = State((*x.labels[:first], *[None] * spatial), (*x.silent[:first], *[False] * spatial))
-    return [state for _ in site.output_shapes]
+    labels, silent = list(x.labels), list(x.silent)
+    for d in range(first, len(labels)):
+        if not _leaves_alone(site, d - first):
+            site.pin(labels[d], "pools over it as a spatial dim")
+            labels[d], silent[d] = None, False
+    return [State(tuple(labels), tuple(silent)) for _ in site.output_shapes]
+
+
+def _leaves_alone(site: Site, dim: int) -> bool:
+    """Whether pooling by windows does nothing along its spatial dim of this number."""
+    if "kernel_size" not in site.call.bound:
+        return False
+    kernel = site.literal("kernel_size")
+    plain = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}
+    given = {"kernel_size": kernel, "stride": site.literal("stride") or kernel}
+    given |= {name: site.literal(name, plain[name]) for name in ("padding", "dilation")}
+    return all(_at(given[name], dim) == wanted for name, wanted in plain.items())
+
+
+def _at(value: int | list[int], dim: int) -> int:
+    if isinstance(value, int):
+        return value
+    return value[dim] if len(value) > 1 else value[0]
 
 
 @rule("aten::max_unpool2d", "aten::max_unpool3d")

@@ -28,7 +28,7 @@ class WoodFisher(ElementCriterion):
     Formula: s(w_q) = w_q^2 / (2 [F^-1]_qq), F = damping I + E_i[ g_i g_i^T ] within each block of `block` neighbours
              of a tensor, 0 between blocks
     Shapes:  tensor (*) -> scores (*)
-    Cost:    for n weights and N examples n N min(block, N); memory n N for the gradients, at most 1 GiB
+    Cost:    for n weights and N examples n N min(block, N); memory n N for the gradients, at most 512 MiB
     Differs: the same inverse by one factorisation for each block (of the smaller of its two sides) instead of N updates
              of rank one; gradients of single examples, at most 1,024, and not of small batches
 

@@ -19,14 +19,14 @@ from secateur.evidence.base import collector
 #: Gradients that are kept at most.
 MOST = 1024
 #: Bytes that they may take.
-LIMIT = 2**30
+LIMIT = 2**29
 #: Fewer of them say too little.
 LEAST = 16
 
 
 @collector("example_gradient")
 class ExampleGradient(Collector):
-    """The gradients of the losses of the first examples: of 1,024, or of as many as fit into 1 GiB.
+    """The gradients of the losses of the first examples: of 1,024, or of as many as fit into 512 MiB.
 
     Shapes: parameter name -> `(examples, *parameter)`
     Cost:   one forward and backward pass per example that is kept

@@ -48,7 +48,7 @@ def test_unused_parameters_have_none():
             return self.b(torch.relu(self.a(x)))
 
     model = Unused()
-    x, y = torch.randn(4, 2), torch.tensor([0, 1, 0, 1])
+    x, y = torch.eye(2).repeat(2, 1) * torch.tensor([1, 1, -1, -1]).view(4, 1), torch.tensor([0, 1, 0, 1])
     found = collect(model, [(x, y)], [SquaredGradient], graph=trace(model, x))[SquaredGradient]
     assert not found["unused.weight"].any()
     assert found["a.weight"].any()
@@ -57,7 +57,7 @@ def test_unused_parameters_have_none():
 def test_integer_parameters_are_left_out():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     model.table = nn.Parameter(torch.tensor([1, 2]), requires_grad=False)
-    x, y = torch.randn(4, 2), torch.tensor([0, 1, 0, 1])
+    x, y = torch.eye(2).repeat(2, 1) * torch.tensor([1, 1, -1, -1]).view(4, 1), torch.tensor([0, 1, 0, 1])
     found = collect(model, [(x, y)], [SquaredGradient], graph=trace(model, x))[SquaredGradient]
     assert not found["table"].any()
     assert found["0.weight"].any()

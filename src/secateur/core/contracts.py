@@ -308,8 +308,14 @@ class Regularizer(ABC):
 
 
 class Repair(ABC):
-    """Mends what is kept after a cut."""
+    """Mends what is kept after a cut.
 
+    Attributes:
+        stage: repairs of a lower stage must come first: 0 moves biases, 1 fits weights to what biases leave, 2 takes
+            statistics of what comes out in the end.
+    """
+
+    stage: ClassVar[int] = 1
     paper: ClassVar[Paper | None] = None
     needs: ClassVar[tuple[type[Collector], ...]] = ()
 

@@ -64,6 +64,14 @@ class Recipe:
     finetune: FineTune | None = None
     paper: Paper | None = None
 
+    def __post_init__(self) -> None:
+        if [r.stage for r in self.repair] != sorted(r.stage for r in self.repair):
+            right = ", ".join(repr(r) for r in sorted(self.repair, key=lambda r: r.stage))
+            raise IncompatibleError(
+                f"repairs in this order undo or repeat each other: {', '.join(map(repr, self.repair))}. "
+                f"First those that move biases, then those that fit weights, then those that take statistics: {right}."
+            )
+
     @property
     def data_free(self) -> bool:
         """Whether scores can be had without data."""

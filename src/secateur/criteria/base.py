@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from secateur.core.contracts import Criterion
+from secateur.core.contracts import Collector, Criterion
 from secateur.core.errors import IncompatibleError
 from secateur.core.evidence import Evidence
 from secateur.core.groups import Group, Role
@@ -110,3 +110,37 @@ def contributions(group: Group, evidence: Evidence) -> Tensor:
         cells = moments[order][:, order].view(*reader.places.shape, *reader.places.shape)
         total += cells.sum((1, 3))
     return (total + total.mT) / 2
+
+
+def seen(quantity: type[Collector], tensor: str, evidence: Evidence) -> Tensor:
+    """What `quantity` tells of the inputs of the layer behind the weight `tensor`.
+
+    Raises:
+        IncompatibleError: there is no such layer.
+    """
+    found = evidence[quantity]
+    if tensor not in found:
+        raise IncompatibleError(
+            f"{quantity.__name__} knows nothing of {tensor!r}: it is no weight of a convolution or linear layer that "
+            "was seen to run (biases, norms, embeddings, transposed convolutions and bare parameters are not). "
+            "If it is a bias or a norm, cut Weight() or Channel(over='produces'), which do not ask about those; "
+            "otherwise choose magnitude, taylor or obd, which know every parameter."
+        )
+    return found[tensor]
+
+
+def rows_and_gram(tensor: str, evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """A layer's weights `(groups, rows, entries)` and the second moments of what they see, in float64.
+
+    Of a weight that several layers share, the first one's inputs count.
+
+    Raises:
+        IncompatibleError: `tensor` is no weight of a layer.
+    """
+    gram = seen(InputGram, tensor, evidence).double()
+    return evidence[Weight][tensor].double().reshape(len(gram), -1, gram.shape[-1]), gram
+
+
+def inputs_of(tensor: str) -> str:
+    """How errors call the matrix of second moments."""
+    return f"the matrix of second moments of what {tensor!r} sees"

@@ -9,7 +9,7 @@ from secateur.core.recipe import FineTune, Recipe
 from secateur.criteria import ThiNet
 from secateur.granularity import Channel
 from secateur.methods.base import method
-from secateur.repair import BatchNorm
+from secateur.repair import BatchNorm, LeastSquares
 from secateur.schedules import OneShot
 
 
@@ -21,7 +21,8 @@ def thinet() -> Recipe:
               arXiv:1707.06342
     Reported: ResNet-50 on ImageNet with 12.38 of 25.56 M parameters left: top-1 72.88 -> 71.01 %
     Differs:  all layers at once, with the inputs of the dense network, where the paper goes from layer to layer and
-              trains in between; what stays is not rescaled, but batch-norm statistics are estimated again
+              trains in between; all weights of what stays are fitted, where the paper fits a factor for each channel;
+              batch-norm statistics are estimated again
     """
     return Recipe(
         criterion=ThiNet(),
@@ -29,7 +30,7 @@ def thinet() -> Recipe:
         allocation=Uniform(),
         schedule=OneShot(),
         budget=Budget("0.5 macs"),
-        repair=(BatchNorm(),),
+        repair=(LeastSquares(), BatchNorm()),
         finetune=FineTune(epochs=2, lr=0.01),
         paper=Paper("luo2017"),
     )

@@ -3,5 +3,8 @@
 from secateur.repair.base import REPAIRS
 from secateur.repair.batch_norm import BatchNorm
 from secateur.repair.fold_constant import FoldConstant
+from secateur.repair.least_squares import LeastSquares
+from secateur.repair.obs_update import OBSUpdate
+from secateur.repair.sparsegpt_update import SparseGPTUpdate
 
-__all__ = ["REPAIRS", "BatchNorm", "FoldConstant"]
+__all__ = ["REPAIRS", "BatchNorm", "FoldConstant", "LeastSquares", "OBSUpdate", "SparseGPTUpdate"]

@@ -34,6 +34,7 @@ class BatchNorm(Repair):
     """
 
     batches: int = 50
+    stage: ClassVar[int] = 2
     paper: ClassVar[Paper | None] = Paper("li2020eagleeye")
 
     def __post_init__(self) -> None:

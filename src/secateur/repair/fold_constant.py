@@ -34,6 +34,7 @@ class FoldConstant(Repair):
              many layers in a row go at once, the shifts add up to more than was lost, and fine-tuning does better alone
     """
 
+    stage: ClassVar[int] = 0
     paper: ClassVar[Paper | None] = Paper("ye2018")
     needs: ClassVar[tuple[type[Collector], ...]] = (InputMean,)
 

@@ -1,0 +1,1 @@
+"""How well methods choose when nothing is trained afterwards: `make bench-quality` writes docs/quality.md."""

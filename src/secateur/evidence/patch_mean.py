@@ -1,0 +1,49 @@
+"""What the outputs of a layer see on average, entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from secateur.core.contracts import Collector, Step
+from secateur.core.groups import ChannelGraph
+from secateur.evidence.base import collector, layers, patches, watching_inputs, weighing, weighted_mean
+
+
+@collector("patch_mean")
+class PatchMean(Collector):
+    """Mean of the patches that the outputs of a layer see: the first moments that go with `InputGram`.
+
+    `InputMean` is the mean of a channel; where a convolution pads with zeros, an entry of the patch means less.
+
+    Formula: m = E[x]
+    Shapes:  weight name -> `(groups, entries)` float64, the entries in the order of `weight.flatten(1)`
+    Cost:    one forward pass per batch
+
+    Transposed convolutions have no entry here.
+    """
+
+    def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
+        """Hook the layers."""
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        found = layers(model, weighing(graph))
+        return watching_inputs({n: m for n, m in found.items() if not getattr(m, "transposed", False)}, self._see)
+
+    def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
+        rows = patches(module, x)
+        found = rows.sum(1, dtype=torch.float64).cpu()
+        self._sums[name] = self._sums.get(name, torch.zeros_like(found)) + found
+        self._counts[name] = self._counts.get(name, 0) + rows.shape[1]
+
+    def update(self, step: Step) -> None:
+        """The hooks have seen the batch already."""
+
+    def result(self) -> Mapping[str, Tensor]:
+        """The means by weight name."""
+        return {name: found / self._counts[name] for name, found in self._sums.items()}
+
+    merge = staticmethod(weighted_mean)

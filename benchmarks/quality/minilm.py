@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from benchmarks.models.shim import torchvision
 from benchmarks.quality.photos import Task
 from secateur.bench.tasks.sources import cache as cache_folder
 
@@ -64,6 +65,7 @@ def fetched(requirement: str) -> Path:
 
 def encoder() -> tuple[Encoder, Any]:
     """The encoder in eval mode, and its tokenizer."""
+    torchvision()  # where it is installed and broken, transformers does not import either
     from tokenizers import Tokenizer  # noqa: PLC0415  an extra
     from transformers import BertConfig, BertModel  # noqa: PLC0415  an extra
 

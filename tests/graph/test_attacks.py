@@ -226,3 +226,16 @@ def test_pooling_over_a_sequence_leaves_its_channels_alone(pool):
     sound(model, graph, 2, 5, 4)
     _, wide = traced(run, 2, 5, 4, a=nn.Linear(4, 7), b=nn.Linear(6, 3), size=(2, 2))
     assert not wide.cuttable
+
+
+def test_standardising_filters_of_one_entry():
+    """A 1 x 1 filter that reads a single channel has no variance."""
+
+    def run(m, x):
+        w = F.batch_norm(m.w[None].flatten(2), None, None, training=True, momentum=0.0).view_as(m.w)
+        return m.b(F.conv2d(m.a(x), w).mean((2, 3)))
+
+    layers = {"a": nn.Conv2d(3, 6, 1), "w": nn.Parameter(torch.ones(5, 6, 1, 1)), "b": nn.Linear(5, 3)}
+    model, graph = traced(run, 2, 3, 4, 4, **layers)
+    assert graph.cuttable["a"].minimum == 2
+    sound(model, graph, 2, 3, 4, 4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from torch import Tensor, nn
 
 from secateur.core.groups import Role
@@ -57,6 +59,9 @@ def batch_norm(site: Site) -> list[State]:
             site.pin(x.labels[d], "normalises over it")
         elif _over(site, x.labels[d], d, "batch_norm"):
             made[d], quiet[d] = x.labels[d], site.state("bias") is None
+            shape = site.shape("input")
+            if prod(shape) == shape[1] * shape[d]:  # of one number there is none
+                site.at_least(x.labels[d], 2, "takes the variance over it alone")
     _follow(site, labels)
     return [State(tuple(made), tuple(quiet), x.static, x.source), *_statistics(site, labels)]
 

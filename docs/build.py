@@ -16,20 +16,21 @@ from typing import Any
 
 from secateur.bench.zoo import ZOO
 from secateur.cli.list_ import KINDS
-from secateur.core.contracts import Criterion, Granularity
-from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph
 from secateur.core.report import CompressionReport
+from secateur.core.scores import Scope
 from secateur.criteria import CRITERIA
 from secateur.granularity import GRANULARITIES
 from secateur.graph.rules import RULES
 from secateur.graph.trace import trace
-from secateur.planning.check import check
+from secateur.planning.check import meets
 from secateur.report import read_json
 from secateur.report.rows import rows
 from secateur.report.sentences import notes
 
 HERE = Path(__file__).parent
+#: In words, across what scores may be ranked without a normaliser.
+_OVER = {Scope.ROW: "rows", Scope.GROUP: "blocks", Scope.GLOBAL: "network"}
 START, END = "<!-- demo: written by `make docs` -->", "<!-- end of demo -->"
 DRAWING = "<!-- drawing: written by `make docs` -->", "<!-- end of drawing -->"
 
@@ -54,19 +55,13 @@ def section(name: str, items: Mapping[str, Any]) -> str:
 
 def compatibility() -> str:
     """Criteria against granularities, asked of the classes."""
-    rows = [f"| criterion | {' | '.join(GRANULARITIES)} |", "|---|" + "---|" * len(GRANULARITIES)]
-    for name, criterion in CRITERIA.items():
-        cells = [_meets(criterion.examples()[0], g.examples()[0]) for g in GRANULARITIES.values()]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
+    rows = [f"| criterion | data | ranks over | {' | '.join(GRANULARITIES)} |", "|" + "---|" * (3 + len(GRANULARITIES))]
+    for name, kind in CRITERIA.items():
+        one = kind.examples()[0]
+        data, over = "no" if one.traits.data_free else "yes", _OVER[one.traits.comparable]
+        cells = ["yes" if meets(one, g.examples()[0]) else "no" for g in GRANULARITIES.values()]
+        rows.append(f"| {name} | {data} | {over} | {' | '.join(cells)} |")
     return "\n".join(rows)
-
-
-def _meets(criterion: Criterion, granularity: Granularity) -> str:
-    try:
-        check(criterion, granularity)
-    except IncompatibleError:
-        return "no"
-    return "yes"
 
 
 def widths_svg(report: Mapping[str, Any]) -> str:

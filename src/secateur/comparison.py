@@ -71,7 +71,7 @@ def _observed(masked: nn.Module, after: nn.Module, example: Example) -> float:
 
 
 def _widths(plan: PruningPlan) -> tuple[Width, ...]:
-    """Every group of units; for plans of single weights every weight tensor, for whole modules every module."""
+    """Every group of units; for plans within weights every weight tensor, for whole modules every module."""
     asked, frozen = plan.provenance.asked, set(plan.provenance.frozen)
     if plan.granularity.modular:
         found = [Width(m, 1, int(m not in plan.removed)) for b in plan.blocks for m in b.modules]
@@ -80,4 +80,8 @@ def _widths(plan: PruningPlan) -> tuple[Width, ...]:
         found = [Width(g.name, g.units, after[g.name], g.pinned) for g in plan.graph.groups.values()]
     else:
         found = [Width(b.name, b.units, plan.width(b.name)) for b in plan.blocks]
+        odd = plan.granularity.omitted(plan.graph)
+        found += [
+            Width(name, n := plan.graph.tensors[name].numel(plan.graph.full), n, why) for name, why in odd.items()
+        ]
     return tuple(replace(width, asked=asked.get(width.group), frozen=width.group in frozen) for width in found)

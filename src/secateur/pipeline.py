@@ -26,7 +26,7 @@ from secateur.criteria import Random
 from secateur.evidence import collect, cross_entropy
 from secateur.graph.trace import trace
 from secateur.methods import recipe as named_recipe
-from secateur.planning import Constraints, plan, score
+from secateur.planning import Constraints, decide, plan, score
 from secateur.planning.check import check
 from secateur.training import train_
 
@@ -159,20 +159,30 @@ def _prune(
     if trains:
         _rehearse(model, how, graph, budget, settings)
     dense = _sparsified(model, how, graph, data, settings)
-    rounds = how.schedule.rounds if trains else 1
+    rounds = how.schedule.rounds if trains or not how.schedule.trains else 1
     decision = settings.constraints.within
     masked = dense
     for number in range(1, rounds + 1):
         share = budget.keep if number == rounds else how.schedule.keep(number / rounds, budget.keep)
         evidence = _evidence(dense, how, graph, data, settings)
-        scores = score(graph, how.criterion, evidence, granularity=how.granularity)
         rules = replace(settings.constraints, within=decision)
-        decision = plan(graph, scores, Budget(share, budget.of), how.allocation, constraints=rules, seed=seed)
+        decision = decide(
+            graph,
+            how.criterion,
+            evidence,
+            Budget(share, budget.of),
+            how.allocation,
+            granularity=how.granularity,
+            constraints=rules,
+            seed=seed,
+        )
         masked = mask(dense, decision)
         if data is not None:
             for repair in how.repair:
                 repair.repair_(masked, dense, decision, Known(evidence, data))
-        _train_(masked, how, data, settings, "fine-tune" if rounds == 1 else f"fine-tune {number}/{rounds}")
+        if how.schedule.trains or number == rounds:
+            once = rounds == 1 or not how.schedule.trains
+            _train_(masked, how, data, settings, "fine-tune" if once else f"fine-tune {number}/{rounds}")
         dense = unmask_(copied(masked))
     assert decision is not None
     return masked, decision

@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from secateur.bench import demo as module
-from secateur.bench.tasks.mnist import Batches, Split, mnist
+from secateur.bench.tasks.images import Batches, Split
+from secateur.bench.tasks.mnist import mnist
 
 
 def test_mnist_is_whole():

@@ -12,6 +12,7 @@ import torch
 
 from secateur.cli.app import app, run
 from secateur.files import load_plan
+from secateur.granularity import IntraKernel
 
 MINE = """
 import torch
@@ -127,6 +128,18 @@ def test_depth(folder, monkeypatch, capsys):
     assert "layer" in capsys.readouterr().out
 
 
+def test_parts_of_weights(folder, monkeypatch):
+    """Units with settings: LeNet-5 in its own shapes, one of every five places of a kernel, read back from its files."""
+    words = ("compress", "zoo:lenet5", "--granularity", "intra_kernel(stride=5)", "--budget", "1 weights")
+    assert call(monkeypatch, *words) == 0
+    plan = load_plan("compressed/plan.json")
+    assert plan.granularity == IntraKernel(stride=5)
+    assert plan.provenance.reached == pytest.approx((25_500 / 5 + 405_000) / 430_500)
+    widths = {w["group"]: w for w in json.loads(Path("compressed/report.json").read_text())["widths"]}
+    assert (widths["conv2.weight"]["before"], widths["conv2.weight"]["after"]) == (100, 20)
+    assert widths["fc1.weight"]["after"] == 400_000 and "no convolution" in widths["fc1.weight"]["pinned"]
+
+
 def test_trace_says_what_is_pinned(folder, monkeypatch, capsys):
     assert call(monkeypatch, "trace", "net.py:make_model") == 0
     text = " ".join(capsys.readouterr().out.split())
@@ -191,6 +204,11 @@ BAD = [
     (("compress", "net.py:make_model", "--recipe", "li201"), "Did you mean 'li2017'"),
     (("compress", "net.py:make_model", "--granularity", "layers"), "Did you mean 'layer'"),
     (("compress", "net.py:make_model", "--granularity", "layer"), "no module of this model can go as a whole"),
+    (("compress", "net.py:make_model", "--granularity", "n_m(5, 4)"), "n must be at least 1 and less than m"),
+    (("compress", "net.py:make_model", "--granularity", "n_m(1, 4, 2)"), "has 3 settings, but n_m has n, m"),
+    (("compress", "net.py:make_model", "--granularity", "n_m(m=two)"), "m must be a int, got 'two'"),
+    (("compress", "net.py:make_model", "--granularity", "n_m(k=2)"), "has no setting 'k'"),
+    (("compress", "net.py:make_model", "--granularity", "2:4"), "cannot read '2:4'"),
     (("compress", "zoo:resnet20", "--recipe", "fpgm", "--granularity", "layer"), "scores whole channels"),
     (("compress", "net.py:make_model", "--recipe", "taylor2019"), "needs data"),
     (("compress", "net.py:make_model", "--budget", "0.0001 macs"), "cannot be met"),

@@ -1,6 +1,6 @@
 """The suites themselves: each contract refuses a plug-in that breaks it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -10,10 +10,12 @@ from secateur.core.contracts import Allocation, Repair, Schedule, Traits
 from secateur.core.errors import VerificationError
 from secateur.criteria import Magnitude
 from secateur.evidence import InputMean, Weight
+from secateur.granularity import NM, Kernel
 from secateur.graph.rules import RULES, State
 from secateur.testing import (
     AllocationContract,
     CriterionContract,
+    GranularityContract,
     OperatorCase,
     OperatorContract,
     RepairContract,
@@ -130,6 +132,57 @@ class FirstComeFirstServed(Allocation):
 def test_allocations(kind, contract):
     with pytest.raises(AssertionError):
         getattr(AllocationContract(), f"test_{contract}")(kind())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uneven(NM):
+    """One weight more than a whole number for each run."""
+
+    def blocks(self, graph):
+        return [replace(block, maximum=block.maximum + 1) for block in super().blocks(graph)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Kernel):
+    """Means over kernels instead of sums, so ones are not counted."""
+
+    def reduce(self, block, saliency):
+        return super().reduce(block, saliency) / 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half(Kernel):
+    """Counts kernels of which it silences one row only."""
+
+    def expand(self, graph, block, keep):
+        (mask,) = super().expand(graph, block, keep).values()
+        mask = mask.clone()
+        mask[:, :, 1:] = True
+        return {block.name: mask}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modest(Kernel):
+    """Says of weights which it cuts that they are left whole."""
+
+    def omitted(self, graph):
+        return {block.name: "" for block in self.blocks(graph)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "contract"),
+    [
+        (Uneven, "patterns"),
+        (Mean, "reduce_counts_ones"),
+        (Mean, "budget_counts_entries"),
+        (Half, "reduce_counts_ones"),
+        (Half, "budget_counts_entries"),
+        (Modest, "omitted"),
+    ],
+)
+def test_granularities(kind, contract):
+    with pytest.raises(AssertionError):
+        getattr(GranularityContract(), f"test_{contract}")(kind())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "matplotlib"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib"
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from secateur.core.errors import IncompatibleError
-from secateur.schedules import Cubic, Geometric, OneShot
+from secateur.schedules import Cubic, Exponential, Geometric, OneShot
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,11 @@ def test_cubic_is_the_papers_equation():
 )
 def test_geometric(t, final, wanted):
     assert Geometric().keep(t, final) == pytest.approx(wanted, rel=1e-15)
+    assert Exponential().keep(t, final) == pytest.approx(wanted, rel=1e-15)
+
+
+def test_only_exponential_rounds_follow_each_other_untrained():
+    assert [one.trains for one in (Cubic(), Geometric(), OneShot(), Exponential())] == [True, True, True, False]
 
 
 def test_geometric_removes_the_same_share_each_round():

@@ -1,7 +1,10 @@
 """How many units each block keeps."""
 
 from secateur.allocation.base import ALLOCATIONS
+from secateur.allocation.erk import ERK
 from secateur.allocation.global_ import Global
+from secateur.allocation.like import Like
+from secateur.allocation.sigma_threshold import SigmaThreshold, above
 from secateur.allocation.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "Global", "Uniform"]
+__all__ = ["ALLOCATIONS", "ERK", "Global", "Like", "SigmaThreshold", "Uniform", "above"]

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from secateur.allocation.base import allocation, fill, largest_share
+from secateur.allocation.base import allocation, best_of_all
 from secateur.core.contracts import Allocation, Limits
 from secateur.core.errors import IncompatibleError
 from secateur.core.scores import Scope, Scores
@@ -42,18 +42,7 @@ class Global(Allocation):
                 f"scores of {scores.criterion} may be ranked within a block only, not over the network. "
                 'Use Global(normalize="mean"), or Uniform().'
             )
-        names = sorted(limits.blocks)
-        ranked = {n: torch.sort(self._comparable(scores.values[n]), descending=True).values for n in names}
-        owner = _ranking([ranked[name] for name in names])
-
-        def at(share: float) -> dict[str, int]:
-            best = torch.bincount(owner[: int(share * len(owner) + 1e-9)], minlength=len(names)).tolist()
-            return {name: limits.round(name, count) for name, count in zip(names, best, strict=True)}
-
-        def best_next(now: Mapping[str, int]) -> list[str]:
-            return sorted(now, key=lambda name: (-float(ranked[name][min(now[name], len(ranked[name]) - 1)]), name))
-
-        return fill(largest_share(at, limits), limits, best_next)
+        return best_of_all({n: self._comparable(scores.values[n]) for n in limits.blocks}, limits)
 
     def _comparable(self, values: Tensor) -> Tensor:
         finite = values[torch.isfinite(values)]
@@ -66,12 +55,3 @@ class Global(Allocation):
     def examples(cls) -> list[Global]:
         """Both normalisers."""
         return [cls(normalize="mean"), cls(normalize="max")]
-
-
-def _ranking(ranked: list[Tensor]) -> Tensor:
-    """The block number of every unit, best unit of the network first; ties go by place within the block."""
-    place = torch.cat([torch.arange(len(values), dtype=torch.float64) / len(values) for values in ranked])
-    owner = torch.cat([torch.full((len(values),), number) for number, values in enumerate(ranked)])
-    by_place = torch.sort(place, stable=True).indices
-    by_score = torch.sort(torch.cat(ranked)[by_place], descending=True, stable=True).indices
-    return owner[by_place][by_score]

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from secateur.allocation import Uniform
-from secateur.bench.tasks.mnist import Batches, mnist
+from secateur.bench.tasks.images import Batches
+from secateur.bench.tasks.mnist import mnist
 from secateur.bench.zoo.lenet import lenet5
 from secateur.core.budget import Budget
 from secateur.core.contracts import Progress, Quality

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from secateur.cli.progress import bars
+from secateur.cli.settings import read_settings
 from secateur.cli.targets import load_file, read_target
 from secateur.cli.trace import INPUTS, MODEL
 from secateur.cli.userdata import user_data
@@ -26,7 +27,8 @@ def compress(
     granularity: Annotated[
         str | None,
         typer.Option(
-            help="What one unit is (`secateur list granularities`), instead of the recipe's: layer cuts depth."
+            help="What one unit is (`secateur list granularities`), instead of the recipe's: layer cuts depth, "
+            "n_m(1, 4) keeps one weight of four, block(size=16) takes settings by name."
         ),
     ] = None,
     budget: Annotated[
@@ -121,10 +123,14 @@ def _recipe(text: str) -> Recipe:
 
 
 def _of(recipe: Recipe, granularity: str | None) -> Recipe:
-    """The recipe with other units, in their plainest form, if any are named."""
-    from secateur.granularity import GRANULARITIES  # noqa: PLC0415  keeps `secateur --help` quick
+    """The recipe with other units, if any are named, with their settings in brackets: `n_m(1, 4)`."""
+    from secateur.files import part_from  # noqa: PLC0415  keeps `secateur --help` quick
+    from secateur.granularity import GRANULARITIES  # noqa: PLC0415
 
-    return recipe if granularity is None else replace(recipe, granularity=GRANULARITIES[granularity]())
+    if granularity is None:
+        return recipe
+    name, settings = read_settings(granularity, GRANULARITIES)
+    return replace(recipe, granularity=part_from("granularity", {"name": name, **settings}))
 
 
 def _tuned(recipe: Recipe, **changes: Any) -> Recipe:

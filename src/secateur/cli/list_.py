@@ -13,11 +13,13 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
 from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
 from secateur.methods import METHODS
+from secateur.planning.check import granularities
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -56,10 +58,16 @@ def list_(
 
 
 def kind_table(name: str, items: Mapping[str, Any]) -> Table:
-    """Names and first sentences, read from the classes themselves."""
+    """Names and first sentences, read from the classes themselves; of criteria also which granularities they meet."""
     table = Table(title=name, title_justify="left", title_style="bold", show_header=False, expand=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for key in items:
-        table.add_row(key, (inspect.getdoc(items[key]) or "").split("\n\n")[0].replace("\n", " "))
+        row = [key, (inspect.getdoc(items[key]) or "").split("\n\n")[0].replace("\n", " ")]
+        table.add_row(*row, *([_units(items[key])] if items is CRITERIA else []))
     return table
+
+
+def _units(criterion: type[Criterion]) -> str:
+    found = granularities(criterion.examples()[0])
+    return "any unit" if len(found) == len(GRANULARITIES) else ", ".join(found)

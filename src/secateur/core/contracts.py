@@ -106,7 +106,7 @@ class Collector(ABC):
 
     @abstractmethod
     def result(self) -> Mapping[str, Tensor]:
-        """The quantity by tensor name, detached."""
+        """The quantity by tensor name (or by that of a module of `graph.blocks`), detached."""
 
     @staticmethod
     @abstractmethod
@@ -114,12 +114,21 @@ class Collector(ABC):
         """The result for the examples of both, given how many each saw."""
 
 
-class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the two kinds below
-    """Says how much each unit matters. It sees evidence, never the model."""
+class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of the three kinds below
+    """Says how much each unit matters. It sees evidence, never the model.
+
+    Attributes:
+        paper: where it was published.
+        needs: what must be collected for it.
+        traits: what it promises.
+        in_order: blocks are decided in order of execution, and each is scored on weights in which what the blocks
+            before it lose is zero already. Only for criteria that need nothing but weights.
+    """
 
     paper: ClassVar[Paper | None] = None
     needs: ClassVar[tuple[type[Collector], ...]] = ()
     traits: ClassVar[Traits] = Traits()
+    in_order: ClassVar[bool] = False
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -132,7 +141,7 @@ class ElementCriterion(Criterion):
 
     @abstractmethod
     def saliency(self, tensor: str, evidence: Evidence) -> Tensor:
-        """Score of every entry of `tensor`, in its shape; non-negative and additive over entries."""
+        """Score of every entry of `tensor`, in its shape; additive over entries."""
 
 
 class UnitCriterion(Criterion):
@@ -141,6 +150,14 @@ class UnitCriterion(Criterion):
     @abstractmethod
     def score(self, group: Group, evidence: Evidence) -> Tensor:
         """Score of every unit, `(group.units,)`."""
+
+
+class ModuleCriterion(Criterion):
+    """Scores whole modules; meets modular granularities only."""
+
+    @abstractmethod
+    def score(self, modules: Sequence[str], evidence: Evidence) -> Tensor:
+        """Score of every module, `(len(modules),)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +173,7 @@ class Block:
         minimum: fewest units that may stay.
         maximum: most units that may stay, where a pattern (2:4) says so; None for all.
         run: units are chosen in runs of so many neighbours, each of which keeps equally many; 0 for one run of all.
+        rows: units come in so many equal parts, each in rows of the weight of its own; 1 where a unit crosses all rows.
     """
 
     name: str
@@ -166,6 +184,7 @@ class Block:
     minimum: int = 1
     maximum: int | None = None
     run: int = 0
+    rows: int = 1
 
 
 class Granularity(ABC):
@@ -177,6 +196,7 @@ class Granularity(ABC):
         heads: whether it needs a graph of whole attention heads, `trace(..., heads=True)`.
     """
 
+    paper: ClassVar[Paper | None] = None
     structured: ClassVar[bool]
     modular: ClassVar[bool] = False
     heads: ClassVar[bool] = False
@@ -184,6 +204,10 @@ class Granularity(ABC):
     @abstractmethod
     def blocks(self, graph: ChannelGraph) -> Sequence[Block]:
         """Everything that may be ranked and removed."""
+
+    def omitted(self, graph: ChannelGraph) -> Mapping[str, str]:
+        """Tensors that are left whole since they do not divide into such units, and why; by default none."""
+        return {}
 
     @abstractmethod
     def reduce(self, block: Block, saliency: Mapping[str, Tensor]) -> Tensor:
@@ -232,11 +256,22 @@ class Limits(ABC):
     def next_up(self, block: str, count: int) -> int:
         """The next allowed number of units above `count`, or `count` if there is none."""
 
+    @abstractmethod
+    def shape(self, block: str) -> tuple[int, ...]:
+        """The shape of the weight that the units of a block are entries or filters of: of the first, if many."""
+
 
 class Schedule(ABC):
-    """Says how the kept fraction moves in time."""
+    """Says how the kept fraction moves in time.
+
+    Attributes:
+        paper: where it was published.
+        trains: whether the network is trained after every round; if not, rounds follow each other at once, each with
+            new scores, also where there is no data, and only the last is trained after.
+    """
 
     paper: ClassVar[Paper | None] = None
+    trains: ClassVar[bool] = True
 
     @property
     @abstractmethod

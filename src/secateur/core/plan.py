@@ -109,6 +109,7 @@ class PruningPlan:
         keep = torch.zeros(found.units, dtype=torch.bool)
         keep[_numbers(found, units)] = True
         _check_width(found, int(keep.sum()))
+        _check_runs(found, keep)
         how = self.provenance
         if int(keep.sum()) != self.width(block):
             asked = {name: share for name, share in how.asked.items() if name != block}
@@ -223,6 +224,19 @@ def _check_width(block: Block, width: int) -> None:
             f"{block.name!r} would keep {width} units, but must keep {least} or more, in multiples of {step}. "
             "Keep others too."
         )
+
+
+def _check_runs(block: Block, keep: Tensor) -> None:
+    """Where a pattern says how many of so many neighbours stay, as many must stay everywhere."""
+    if block.run and block.maximum is not None and block.minimum == block.maximum:
+        wanted = block.maximum * block.run // block.units
+        wrong = (keep.view(-1, block.run).sum(1) != wanted).nonzero().flatten().tolist()
+        if wrong:
+            first = wrong[0] * block.run
+            raise IncompatibleError(
+                f"{block.name!r} must keep {wanted} of every {block.run} neighbours, and of units {first} to "
+                f"{first + block.run - 1} other numbers were named. Name {wanted} of every {block.run}."
+            )
 
 
 def _then_by_hand(provenance: Provenance) -> str:

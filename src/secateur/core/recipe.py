@@ -79,6 +79,6 @@ class Recipe:
 
     def cite(self) -> list[str]:
         """The papers of all parts, each once."""
-        parts = (self, self.criterion, self.schedule, self.regularizer, *self.repair)
+        parts = (self, self.criterion, self.granularity, self.schedule, self.regularizer, *self.repair)
         papers = [getattr(part, "paper", None) for part in parts]
         return list(dict.fromkeys(p.cite() for p in papers if p is not None))

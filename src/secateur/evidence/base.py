@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from secateur.core.contracts import Collector
+from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph, Role
 from secateur.core.registry import Registry
 
@@ -50,11 +51,15 @@ def weighing(graph: ChannelGraph) -> set[str]:
 
 
 @contextmanager
-def watching_inputs(watched: Mapping[str, nn.Module], see: See) -> Iterator[None]:
-    """Call `see` with the detached input of every layer that runs inside the context."""
+def watching_inputs(watched: Mapping[str, nn.Module], see: See, *, attached: bool = False) -> Iterator[None]:
+    """Call `see` with the input of every layer that runs inside the context, detached unless `attached`."""
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        return lambda module, args, kwargs: see(name, module, (args[0] if args else kwargs["input"]).detach())
+        def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x: Tensor = args[0] if args else kwargs["input"]
+            see(name, module, x if attached else x.detach())
+
+        return look
 
     handles = [m.register_forward_pre_hook(hook(n), with_kwargs=True) for n, m in watched.items()]
     try:
@@ -73,6 +78,61 @@ def _places(module: nn.Module) -> int:
     """How many dims of a convolution's input are places: a batch may or may not come before the channels."""
     assert isinstance(module, Layer)
     return module.weight.ndim - 2
+
+
+def maps(module: nn.Module, x: Tensor) -> Tensor:
+    """The input of a layer as its weight's consuming dim counts it, example by example: `(examples, entries, places)`.
+
+    The first dim of a batch holds the examples. Groups of a grouped convolution have their weight's entries in common,
+    so their channels lie side by side among the places.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    if isinstance(module, nn.Linear):
+        return x.reshape(1 if x.ndim == 1 else len(x), -1, x.shape[-1]).mT
+    assert isinstance(module, nn.modules.conv._ConvNd)  # noqa: SLF001  nothing else is a layer
+    flat = (x if x.ndim == module.weight.ndim else x.unsqueeze(0)).flatten(2)
+    if module.groups == 1 or module.transposed:
+        return flat
+    return torch.unflatten(flat, 1, (module.groups, -1)).transpose(1, 2).flatten(2)
+
+
+class InputAverage(Collector):
+    """The mean over examples of a figure about what each layer receives that consumes a cuttable group.
+
+    Shapes: weight name -> `(entries of the weight's consuming dim,)`; an entry that no cuttable group owns may be 0.
+    """
+
+    def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
+        """Hook the consuming layers."""
+        self._graph = graph
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        return watching_inputs(layers(model, consumers(graph)), self._see, attached=True)
+
+    def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
+        with torch.no_grad():
+            found = self.figures(name, module, x)
+            added = found.sum(0, dtype=torch.promote_types(found.dtype, torch.float32)).cpu()
+        self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
+        self._counts[name] = self._counts.get(name, 0) + len(found)
+
+    @abstractmethod
+    def figures(self, name: str, module: nn.Module, x: Tensor) -> Tensor:
+        """The figure for every example and entry, `(examples, entries)`, of the input `x` of the layer `module`."""
+
+    def units(self, name: str) -> Iterator[Tensor]:
+        """For every cuttable group that the weight `name` consumes, which entries belong to each unit: `(units, k)`."""
+        for group in self._graph.cuttable.values():
+            yield from (slot.index for slot in group.slots_with(Role.CONSUMES) if slot.tensor == name)
+
+    def update(self, step: Step) -> None:
+        """The hooks have seen the batch already."""
+
+    def result(self) -> Mapping[str, Tensor]:
+        """The means by weight name."""
+        return {name: found / self._counts[name] for name, found in self._sums.items()}
+
+    merge = staticmethod(weighted_mean)
 
 
 def total(x: Tensor) -> Tensor:

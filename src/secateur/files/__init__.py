@@ -4,7 +4,7 @@ from secateur.files.atomic import atomically, write_bytes, write_text
 from secateur.files.codec import plan_from_json, plan_to_json
 from secateur.files.exporting import export
 from secateur.files.reading import read_text
-from secateur.files.recipes import recipe_from_toml, recipe_to_toml
+from secateur.files.recipes import part_from, recipe_from_toml, recipe_to_toml
 from secateur.files.saving import load, load_plan, save, save_plan
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "export",
     "load",
     "load_plan",
+    "part_from",
     "plan_from_json",
     "plan_to_json",
     "read_text",

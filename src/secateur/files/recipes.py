@@ -85,11 +85,16 @@ def recipe_from_toml(text: str) -> Recipe:
 
 def _part(name: str, value: Any) -> Any:
     if name == "repair":
-        return tuple(_plugin(name, one) for one in (value if isinstance(value, list) else [value]))
-    return _plugin(name, value)
+        return tuple(part_from(name, one) for one in (value if isinstance(value, list) else [value]))
+    return part_from(name, value)
 
 
-def _plugin(part: str, settings: Any) -> Any:
+def part_from(part: str, settings: Any) -> Any:
+    """A part of a recipe from its name and settings: `part_from("granularity", {"name": "n_m", "n": 1, "m": 4})`.
+
+    Raises:
+        CodecError: there is no such part, or it has no such setting, or the setting is of another type.
+    """
     if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
         raise CodecError(f"[{part}] must be a table with a name, got {settings!r}. Known: {', '.join(_PARTS[part])}.")
     try:

@@ -3,6 +3,7 @@
 from secateur.measure.bytes import size
 from secateur.measure.environment import environment
 from secateur.measure.latency import latencies, latency
+from secateur.measure.lowered import lowered_rows
 from secateur.measure.macs import macs
 from secateur.measure.measuring import measure, measure_all
 from secateur.measure.params import nonzeros, parameters
@@ -13,6 +14,7 @@ __all__ = [
     "environment",
     "latencies",
     "latency",
+    "lowered_rows",
     "macs",
     "measure",
     "measure_all",

@@ -1,32 +1,68 @@
 """The papers: one file, one function, one recipe."""
 
+from secateur.methods.apoz import apoz
 from secateur.methods.base import METHODS, recipe
+from secateur.methods.channel_pruning import channel_pruning
+from secateur.methods.chip import chip
+from secateur.methods.dcp import dcp
+from secateur.methods.erk_magnitude import erk_magnitude
 from secateur.methods.exact_obs import exact_obs
 from secateur.methods.fpgm import fpgm
+from secateur.methods.grasp import grasp
 from secateur.methods.han2015 import han2015
+from secateur.methods.hrank import hrank
+from secateur.methods.kernel import kernel
+from secateur.methods.lamp import lamp
 from secateur.methods.li2017 import li2017
+from secateur.methods.li2017_greedy import li2017_greedy
+from secateur.methods.movement import movement
+from secateur.methods.n_m import n_m
 from secateur.methods.network_slimming import network_slimming
 from secateur.methods.obd import obd
 from secateur.methods.obs import obs
 from secateur.methods.random import random
+from secateur.methods.random_global import random_global
+from secateur.methods.shortgpt import shortgpt
+from secateur.methods.snip import snip
 from secateur.methods.sparsegpt import sparsegpt
+from secateur.methods.synflow import synflow
+from secateur.methods.taylor2017 import taylor2017
 from secateur.methods.taylor2019 import taylor2019
+from secateur.methods.thinet import thinet
 from secateur.methods.wanda import wanda
 from secateur.methods.woodfisher import woodfisher
 
 __all__ = [
     "METHODS",
+    "apoz",
+    "channel_pruning",
+    "chip",
+    "dcp",
+    "erk_magnitude",
     "exact_obs",
     "fpgm",
+    "grasp",
     "han2015",
+    "hrank",
+    "kernel",
+    "lamp",
     "li2017",
+    "li2017_greedy",
+    "movement",
+    "n_m",
     "network_slimming",
     "obd",
     "obs",
     "random",
+    "random_global",
     "recipe",
+    "shortgpt",
+    "snip",
     "sparsegpt",
+    "synflow",
+    "taylor2017",
     "taylor2019",
+    "thinet",
     "wanda",
     "woodfisher",
 ]

@@ -1,7 +1,8 @@
 """Scores, a budget and an allocation in, or your own hand; a plan out."""
 
 from secateur.planning.by_hand import plan_by_hand
+from secateur.planning.decide import decide
 from secateur.planning.plan import Constraints, plan
 from secateur.planning.score import score
 
-__all__ = ["Constraints", "plan", "plan_by_hand", "score"]
+__all__ = ["Constraints", "decide", "plan", "plan_by_hand", "score"]

@@ -45,6 +45,10 @@ class _AnyWidth(Limits):
         """The same: nothing was rounded off."""
         return count
 
+    def shape(self, block: str) -> tuple[int, ...]:
+        """The same."""
+        return self.choices.shape(block)
+
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Whether what the counts stand for meets the budget."""
         meant = {name: self.meant(name, count) for name, count in counts.items()}

@@ -10,6 +10,7 @@ from secateur.core.budget import Budget
 from secateur.core.contracts import Block, Limits
 from secateur.core.groups import ChannelGraph
 from secateur.graph.cost import cost
+from secateur.planning.entries import Entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Choices(Limits):
         ceiling: most units each free block may keep (fewer than it has after earlier rounds).
         multiple: kept counts divide by this, unless a block keeps everything or its units are whole modules.
         ranked: the modules of blocks whose units are whole modules, the last to go first.
+        entries: what the units of blocks within weights hold; those not named hold one entry each.
     """
 
     graph: ChannelGraph
@@ -33,6 +35,7 @@ class Choices(Limits):
     ceiling: Mapping[str, int]
     multiple: int = 1
     ranked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    entries: Mapping[str, Entries] = field(default_factory=dict)
 
     @property
     def blocks(self) -> Mapping[str, int]:
@@ -54,6 +57,10 @@ class Choices(Limits):
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Whether the cost at `counts` is within the budget."""
         return self._affords(self.spent(counts))
+
+    def shape(self, block: str) -> tuple[int, ...]:
+        """The shape of the first tensor of the block."""
+        return tuple(axis.size(self.graph.full) for axis in self.graph.tensors[self.free[block].tensors[0]].axes)
 
     def fits_without(self, gone: Sequence[str]) -> bool:
         """Whether the cost is within the budget once these modules are gone."""
@@ -79,9 +86,9 @@ class Choices(Limits):
         """Cost of the dense network, in the budget's unit."""
         if self.ranked:
             return self.spent_without(())
-        if self._structured:
-            return cost(self.graph).of(self.budget.of)
-        return self._sparse({n: self.graph.tensors[n].numel(self.graph.full) for n in (*self.free, *self.frozen)})
+        if self.budget.of == "units" and not self._structured:
+            return sum(self._units(name) for name in (*self.free, *self.frozen))
+        return cost(self.graph).of(self.budget.of)
 
     @property
     def least(self) -> dict[str, int]:
@@ -96,21 +103,20 @@ class Choices(Limits):
         return spent <= self.budget.keep * self.whole * (1 + 1e-12)
 
     def _sparse(self, counts: Mapping[str, int]) -> int:
-        """Cost with single weights removed: a multiply-accumulate counts if its weight is there."""
-        full = self.graph.full
+        """Cost with parts of weights removed: a multiply-accumulate counts if its weight is there."""
         if self.budget.of == "units":
             return sum(counts.values())
+        full = self.graph.full
+        dense = {name: self.graph.tensors[name].numel(full) for name in counts}
+        left = {name: self.entries[name].of(n) if name in self.entries else n for name, n in counts.items()}
         if self.budget.of == "macs":
-            dense = {
-                op.weight: self.graph.tensors[op.weight].numel(full) for op in self.graph.ops if op.weight in counts
-            }
-            return sum(
-                op.macs(full) * counts[op.weight] // dense[op.weight] if op.weight in counts else op.macs(full)
-                for op in self.graph.ops
-            )
-        return cost(self.graph).of(self.budget.of) - sum(
-            self.graph.tensors[name].numel(full) - count for name, count in counts.items()
-        )
+            macs = [(op.weight, op.macs(full)) for op in self.graph.ops]
+            return sum(n * left[name] // dense[name] if name in left else n for name, n in macs)
+        return cost(self.graph).of(self.budget.of) - sum(dense[name] - left[name] for name in left)
+
+    def _units(self, name: str) -> int:
+        """Units of a block within a weight."""
+        return self.entries[name].units if name in self.entries else self.graph.tensors[name].numel(self.graph.full)
 
     def _step(self, block: str) -> int:
         one = self.free[block]

@@ -19,6 +19,7 @@ from secateur.core.plan import Provenance, PruningPlan
 from secateur.core.scores import Scope, Scores
 from secateur.core.whereabouts import known, whereabouts
 from secateur.planning.asked import asked
+from secateur.planning.entries import entries
 from secateur.planning.limits import Choices
 from secateur.planning.reasons import pinned, reasons, whole
 from secateur.planning.select import ranking, select
@@ -81,10 +82,11 @@ def plan(
     """
     rules = constraints or Constraints()
     how = Uniform() if allocation is None else allocation
-    blocks = {b.name: _in_rows(b, graph, scores) for b in scores.granularity.blocks(graph)}
-    _check_any(graph, blocks, scores.granularity)
-    guarded = _guarded(graph, blocks, rules)
-    values = {n: _alive(scores, n, rules.within) for n in _not_frozen(graph, blocks, guarded)}
+    blocks = {b.name: _in_rows(b, scores) for b in scores.granularity.blocks(graph)}
+    left_whole = _left_whole(graph, scores.granularity)
+    _check_any(blocks, scores.granularity, left_whole)
+    guarded = _guarded(graph, blocks, rules, left_whole)
+    values = {n: _alive(scores, n, rules.within) for n in _not_frozen(guarded, left_whole)}
     held = {n: guarded[n] & (v > float("-inf")) for n, v in values.items()}
     values = {n: torch.where(held[n], torch.full_like(v, float("inf")), v) for n, v in values.items()}
     free = {n: replace(blocks[n], minimum=max(blocks[n].minimum, int(held[n].sum()))) for n in values}
@@ -92,9 +94,12 @@ def plan(
     frozen = {n: _before(b, rules.within) for n, b in blocks.items() if n not in free}
     still = {n: int(keep.sum()) for n, keep in frozen.items()}
     ranked = {n: _modules(b, values[n] if n in free else frozen[n].double()) for n, b in blocks.items() if b.modules}
-    choices = Choices(graph, budget, free, still, ceiling, rules.multiple, ranked)
+    parts = [b for b in blocks.values() if not b.group and not b.modules]
+    by_choice = {b.name: (values[b.name], b.run) if b.name in free else (frozen[b.name].double(), 0) for b in parts}
+    sizes = {b.name: entries(scores.granularity, graph, b, *by_choice[b.name]) for b in parts}
+    choices = Choices(graph, budget, free, still, ceiling, rules.multiple, ranked, sizes)
     stay = [m for n, b in blocks.items() for m, fast in zip(b.modules, guarded[n].tolist(), strict=False) if fast]
-    _check_reach(choices, blocks, stay)
+    _check_reach(choices, blocks, [*left_whole, *((module, "frozen by the constraints") for module in stay)])
     candidates = replace(scores, values=values)
     counts = how.counts(candidates, choices)
     kept = {n: select(values[n], counts[n], free[n].run) for n in free}
@@ -141,7 +146,7 @@ def library_version() -> str:
         return "unknown"
 
 
-def _check_any(graph: ChannelGraph, blocks: dict[str, Block], granularity: Granularity) -> None:
+def _check_any(blocks: dict[str, Block], granularity: Granularity, left_whole: Sequence[tuple[str, str]]) -> None:
     if not blocks and granularity.modular:
         raise UnsupportedError(
             f"no module of this model can go as a whole, so {granularity!r} has nothing to cut. That takes residual "
@@ -149,17 +154,19 @@ def _check_any(graph: ChannelGraph, blocks: dict[str, Block], granularity: Granu
             "of their parameters are zero. Cut channels or weights instead."
         )
     if not blocks:
-        why = reasons(pinned(graph)) if graph.groups else "it has no weights"
+        why = reasons(left_whole) if left_whole else "it has no weights"
         raise UnsupportedError(
             f"nothing in this model may be cut. Reasons: {why}. `secateur trace` shows them one by one."
         )
 
 
-def _guarded(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) -> dict[str, torch.Tensor]:
+def _guarded(
+    graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints, left_whole: Sequence[tuple[str, str]]
+) -> dict[str, torch.Tensor]:
     """Which units of each block the patterns forbid to go, boolean `(units,)`."""
     names = [*blocks, *(module for block in blocks.values() for module in block.modules)]
-    # A group that is pinned loses nothing anyway, so it may be named among the frozen ones.
-    frozen = matching(rules.frozen, [*names, *_whole_anyway(graph, blocks)], graph)
+    # What loses nothing anyway, a pinned group for instance, may be named among the frozen ones.
+    frozen = matching(rules.frozen, [*names, *(name for name, _ in left_whole)], graph)
     allowed = matching(rules.only, names, graph) if rules.only else set(names)
     guarded = {}
     for name, block in blocks.items():
@@ -169,21 +176,20 @@ def _guarded(graph: ChannelGraph, blocks: dict[str, Block], rules: Constraints) 
     return guarded
 
 
-def _whole_anyway(graph: ChannelGraph, blocks: dict[str, Block]) -> list[str]:
-    """Pinned groups, where units are channels of groups."""
-    return [name for name, _ in pinned(graph)] if any(b.group for b in blocks.values()) else []
+def _left_whole(graph: ChannelGraph, granularity: Granularity) -> list[tuple[str, str]]:
+    """What loses nothing whatever is asked, and why: pinned groups, or weights that do not divide into units."""
+    channels = granularity.structured and not granularity.modular
+    return [*(pinned(graph) if channels else []), *granularity.omitted(graph).items()]
 
 
-def _check_reach(choices: Choices, blocks: dict[str, Block], stay: Sequence[str]) -> None:
+def _check_reach(choices: Choices, blocks: dict[str, Block], left_whole: Sequence[tuple[str, str]]) -> None:
     budget, least = choices.budget, choices.least
     if not choices.whole:
         raise BudgetError(f"this model has no {budget.of} to cut. Write the budget in params or units.")
     if not choices.fits(least):
         reachable = choices.spent(least) / choices.whole
         safe = ceil(reachable * 1e4) / 1e4  # rounded up, so that asking for the figure in the message works
-        structured = any(block.group is not None for block in blocks.values())
-        kept = whole(blocks, choices.free, least) + (pinned(choices.graph) if structured else [])
-        kept += [(module, "frozen by the constraints") for module in stay]
+        kept = [*whole(blocks, choices.free, least), *left_whole]
         raise BudgetError(
             f"a budget of {budget} cannot be met: with every block at its minimum {safe:g} of the {budget.of} "
             f"remain. Ask for {safe:g} or more, freeze less, or use a smaller multiple. "
@@ -192,13 +198,13 @@ def _check_reach(choices: Choices, blocks: dict[str, Block], stay: Sequence[str]
         )
 
 
-def _not_frozen(graph: ChannelGraph, blocks: dict[str, Block], guarded: dict[str, torch.Tensor]) -> list[str]:
+def _not_frozen(guarded: dict[str, torch.Tensor], left_whole: Sequence[tuple[str, str]]) -> list[str]:
     """The blocks of which something may go."""
     free = [name for name, units in guarded.items() if not bool(units.all())]
     if not free:
         raise UnsupportedError(
             f"every block is frozen, so nothing may be cut. Freeze less. Frozen: {known(list(guarded))}"
-            + (f". Pinned besides: {reasons(pinned(graph))}." if _whole_anyway(graph, blocks) else ".")
+            + (f". Pinned besides: {reasons(left_whole)}." if left_whole else ".")
         )
     return free
 
@@ -208,11 +214,11 @@ def _most(block: Block) -> int:
     return block.units if block.maximum is None else block.maximum
 
 
-def _in_rows(block: Block, graph: ChannelGraph, scores: Scores) -> Block:
-    """The block, chosen row by row of its weight where scores may be ranked in rows only and units are entries."""
-    if scores.comparable > Scope.ROW or block.run or block.group or block.modules:
+def _in_rows(block: Block, scores: Scores) -> Block:
+    """The block, chosen row by row of its weight where scores may be ranked in rows only and units lie in rows."""
+    if scores.comparable > Scope.ROW or block.run or block.rows == 1:
         return block
-    return replace(block, run=block.units // graph.tensors[block.name].axes[0].size(graph.full))
+    return replace(block, run=block.units // block.rows)
 
 
 def _modules(block: Block, values: torch.Tensor) -> tuple[str, ...]:

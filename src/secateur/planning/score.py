@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from secateur.core.contracts import Block, Criterion, ElementCriterion, Granularity, UnitCriterion
+from secateur.core.contracts import Block, Criterion, ElementCriterion, Granularity, ModuleCriterion, UnitCriterion
 from secateur.core.errors import SecateurError
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph
@@ -52,7 +52,9 @@ def _one(criterion: Criterion, granularity: Granularity, block: Block, evidence:
         case UnitCriterion():
             assert block.group is not None
             return criterion.score(block.group, evidence).double()
+        case ModuleCriterion():
+            return criterion.score(block.modules, evidence).double()
         case _:
             raise SecateurError(
-                f"{criterion!r} is neither an ElementCriterion nor a UnitCriterion. Derive it from one."
+                f"{criterion!r} is no ElementCriterion, UnitCriterion or ModuleCriterion. Derive it from one of them."
             )

@@ -90,6 +90,15 @@ def silenced(case: Case, group: Group, unit: int) -> Case:
     return replace(case, model=changed)
 
 
+def without(case: Case, module: str) -> Case:
+    """All parameters of one module set to zero."""
+    changed = copy.deepcopy(case.model)
+    with torch.no_grad():
+        for parameter in changed.get_submodule(module).parameters():
+            parameter.zero_()
+    return replace(case, model=changed)
+
+
 def scaled(case: Case, group: Group, factor: float) -> Case:
     """All parameters of `group` multiplied by `factor`."""
     return _multiplied(case, group, factor, factor)

@@ -19,11 +19,11 @@ class CollectorContract:
     """What every collector promises. Subclass it, and parametrise `collector` (a class) or define it as a fixture."""
 
     def test_detached_and_finite(self, collector: type[Collector]) -> None:
-        """Values are finite, without gradient, under names of parameters of the model."""
-        subject = cases.normed()
+        """Values are finite, without gradient, under names of parameters of the model, or of its residual blocks."""
+        subject = _subject(collector)
         found = _collected(collector, subject)
         assert found
-        assert set(found) <= {name for name, _ in subject.model.named_parameters()}
+        assert set(found) <= {name for name, _ in subject.model.named_parameters()} | set(subject.graph.blocks)
         for values in found.values():
             assert not values.requires_grad
             assert bool(torch.isfinite(values).all())
@@ -32,7 +32,7 @@ class CollectorContract:
         """Evidence from some batches merged with evidence from the others is evidence from all of them, if so said."""
         if not collector.additive:
             return
-        subject = cases.normed()
+        subject = _subject(collector)
         whole = subject.evidence([collector])
         for split in (1, 2):
             parts = [subject.batches[:split], subject.batches[split:]]
@@ -46,7 +46,7 @@ class CollectorContract:
 
     def test_deterministic(self, collector: type[Collector]) -> None:
         """Twice the same data gives twice the same values, and the global random state stays put."""
-        subject = cases.normed()
+        subject = _subject(collector)
         state = torch.get_rng_state()
         first, second = _collected(collector, subject), _collected(collector, subject)
         assert torch.equal(torch.get_rng_state(), state)
@@ -55,12 +55,12 @@ class CollectorContract:
 
     def test_half_precision(self, collector: type[Collector]) -> None:
         """Sums over a half-precision network are kept in float32 or better."""
-        half = cases.in_precision(cases.normed(), torch.bfloat16)
+        half = cases.in_precision(_subject(collector), torch.bfloat16)
         assert all(torch.finfo(values.dtype).bits >= 32 for values in _collected(collector, half).values())
 
     def test_no_hook_is_left(self, collector: type[Collector]) -> None:
         """Leaving the context removes every hook, also when the model raised inside."""
-        subject = cases.normed()
+        subject = _subject(collector)
         before = [hooks(m) for m in subject.model.modules()]
         with collector().start(subject.model, subject.graph):
             subject.model(subject.batches[0][0])
@@ -74,7 +74,7 @@ class CollectorContract:
 
     def test_model_untouched(self, collector: type[Collector]) -> None:
         """Collecting changes no tensor, gradient, mode or flag of the model."""
-        subject = cases.normed()
+        subject = _subject(collector)
         subject.model.train()
         next(subject.model.parameters()).requires_grad_(False)
         before = copy.deepcopy(subject.model)
@@ -83,7 +83,7 @@ class CollectorContract:
 
     def test_result_is_a_snapshot(self, collector: type[Collector]) -> None:
         """Training on after collecting does not change what was collected."""
-        subject = cases.normed()
+        subject = _subject(collector)
         one = collector()
         with one.start(subject.model, subject.graph):
             pass
@@ -93,6 +93,11 @@ class CollectorContract:
             for parameter in subject.model.parameters():
                 parameter.add_(1)
         assert all(torch.equal(found[name], before[name]) for name in before)
+
+
+def _subject(collector: type[Collector]) -> Case:
+    """A network of convolutions, or one of residual blocks where nothing is to be known of the former."""
+    return cases.normed() if _collected(collector, cases.normed()) else cases.residual()
 
 
 def _collected(collector: type[Collector], subject: Case) -> Mapping[str, Tensor]:

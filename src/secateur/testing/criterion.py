@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from secateur.core.budget import Budget
-from secateur.core.contracts import Criterion, ElementCriterion, UnitCriterion
+from secateur.core.contracts import Criterion, ElementCriterion, Granularity, ModuleCriterion, UnitCriterion
 from secateur.core.errors import MissingEvidenceError
 from secateur.core.evidence import Evidence
 from secateur.core.rng import generator
-from secateur.granularity import Weight
+from secateur.core.scores import Scores
+from secateur.granularity import Channel, Layer, Weight
 from secateur.planning import plan, score
 from secateur.testing import case as cases
 from secateur.testing.case import Case
@@ -38,7 +39,7 @@ class CriterionContract:
 
     def test_c1_shape_dtype_device(self, criterion: Criterion) -> None:
         """One floating-point number for each entry or unit, on the device of the evidence."""
-        subject = cases.normed()
+        subject = _subject(criterion)
         evidence = subject.evidence(criterion.needs)
         device = next(t.device for values in evidence.values.values() for t in values.values())
         for answer, shape in _answers(criterion, subject, evidence):
@@ -48,7 +49,8 @@ class CriterionContract:
 
     def test_c2_finite(self, criterion: Criterion) -> None:
         """No NaN or infinity for zero weights, for equal weights, or where a group has a single unit."""
-        for subject in (cases.filled(cases.normed(), 0.0), cases.filled(cases.normed(), 1.0), cases.normed(1, 1)):
+        usual = _subject(criterion)
+        for subject in (cases.filled(usual, 0.0), cases.filled(usual, 1.0), cases.normed(1, 1)):
             for values in _scores(criterion, subject).values():
                 assert bool(torch.isfinite(values).all())
 
@@ -56,42 +58,41 @@ class CriterionContract:
         """A unit whose tensors are all zero ranks last, if the criterion says so."""
         if not criterion.traits.zero_is_least:
             return
-        subject = cases.normed()
-        for group in subject.graph.cuttable.values():
-            for unit in (0, group.units - 1):
-                found = _scores(criterion, cases.silenced(subject, group, unit))[group.name]
-                others = found[torch.arange(group.units) != unit]
-                assert float(found[unit]) <= float(others.min())
+        subject = _subject(criterion)
+        for name, unit, silenced in _silenced(criterion, subject):
+            found = _scores(criterion, silenced)[name]
+            others = found[torch.arange(len(found)) != unit]
+            assert float(found[unit]) <= float(others.min())
 
     def test_c4_reads_only(self, criterion: Criterion) -> None:
         """No tensor of the evidence is written to."""
-        subject = cases.normed()
+        subject = _subject(criterion)
         evidence = subject.evidence(criterion.needs)
         tensors = [t for values in evidence.values.values() for t in values.values()]
         before = [(t._version, t.clone()) for t in tensors]  # noqa: SLF001  torch's own write counter
-        score(subject.graph, criterion, evidence)
+        _scored(criterion, subject, evidence)
         for tensor, (version, value) in zip(tensors, before, strict=True):
             assert tensor._version == version  # noqa: SLF001
             assert torch.equal(tensor, value)
 
     def test_c5_deterministic(self, criterion: Criterion) -> None:
         """The same evidence gives the same scores, bit by bit, whatever the global random state, which stays put."""
-        subject = cases.normed()
+        subject = _subject(criterion)
         evidence = subject.evidence(criterion.needs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             before = torch.get_rng_state()
-            first = score(subject.graph, criterion, evidence).values
+            first = _scored(criterion, subject, evidence).values
             assert torch.equal(torch.get_rng_state(), before)
             torch.manual_seed(2)
-            second = score(subject.graph, criterion, evidence).values
+            second = _scored(criterion, subject, evidence).values
         assert all(torch.equal(first[name], second[name]) for name in first)
 
     def test_c6_permutation(self, criterion: Criterion) -> None:
         """Units in another order get the same scores in that order, if the criterion says so."""
         if not criterion.traits.permutation_equivariant:
             return
-        subject = cases.normed()
+        subject = _subject(criterion)
         for group in subject.graph.cuttable.values():
             order = torch.randperm(group.units, generator=generator(0, group.name))
             found = _scores(criterion, cases.permuted(subject, group, order))
@@ -100,7 +101,9 @@ class CriterionContract:
 
     def test_c7_scale(self, criterion: Criterion) -> None:
         """Multiplying a group's weights multiplies its scores by one number, or changes nothing, as promised."""
-        subject = cases.normed()
+        if criterion.traits.scale == "none":
+            return
+        subject = _subject(criterion)
         group = subject.first()
         before = _scores(criterion, subject)[group.name]
         after = _scores(criterion, cases.scaled(subject, group, 3.0))[group.name]
@@ -124,14 +127,14 @@ class CriterionContract:
 
     def test_c8_needs(self, criterion: Criterion) -> None:
         """What is declared is read, what is read is declared, and what is missing is named."""
-        subject = cases.normed()
+        subject = _subject(criterion)
         evidence = subject.evidence(criterion.needs)
-        score(subject.graph, criterion, evidence)
+        _scored(criterion, subject, evidence)
         assert evidence.reads == set(criterion.needs)
         for missing in criterion.needs:
             less = Evidence({k: v for k, v in evidence.values.items() if k is not missing}, evidence.samples)
             try:
-                score(subject.graph, criterion, less)
+                _scored(criterion, subject, less)
             except MissingEvidenceError as error:
                 assert missing.__name__ in str(error)
             else:
@@ -144,7 +147,7 @@ class CriterionContract:
     def test_c9_half_precision(self, criterion: Criterion) -> None:
         """Half-precision networks are scored in float32 or better."""
         for dtype in (torch.bfloat16, torch.float16):
-            half = cases.in_precision(cases.normed(), dtype)
+            half = cases.in_precision(_subject(criterion), dtype)
             if not criterion.traits.data_free and dtype is torch.float16:
                 continue  # not every CPU has float16 convolutions
             evidence = half.evidence(criterion.needs)
@@ -173,10 +176,10 @@ class CriterionContract:
 
     def test_c12_ties(self, criterion: Criterion) -> None:
         """Among equal units those with lower numbers stay."""
-        subject = cases.normed()
+        subject = _subject(criterion)
         found = subject.evidence(criterion.needs)
         same = {k: {n: torch.ones_like(t) for n, t in values.items()} for k, values in found.values.items()}
-        scores = score(subject.graph, criterion, Evidence(same, found.samples))
+        scores = _scored(criterion, subject, Evidence(same, found.samples))
         made = plan(subject.graph, scores, Budget(keep=0.5, of="units"))
         for name, keep in made.kept.items():
             if bool((scores.values[name] == scores.values[name][0]).all()):
@@ -206,7 +209,30 @@ def check_docstring(plugin: type, sections: tuple[str, ...]) -> None:
 
 
 def _scores(criterion: Criterion, subject: Case) -> Mapping[str, Tensor]:
-    return score(subject.graph, criterion, subject.evidence(criterion.needs)).values
+    return _scored(criterion, subject, subject.evidence(criterion.needs)).values
+
+
+def _scored(criterion: Criterion, subject: Case, evidence: Evidence) -> Scores:
+    return score(subject.graph, criterion, evidence, granularity=_units(criterion))
+
+
+def _units(criterion: Criterion) -> Granularity:
+    return Layer() if isinstance(criterion, ModuleCriterion) else Channel()
+
+
+def _subject(criterion: Criterion) -> Case:
+    """A network that holds what the criterion scores."""
+    return cases.residual() if isinstance(criterion, ModuleCriterion) else cases.normed()
+
+
+def _silenced(criterion: Criterion, subject: Case) -> list[tuple[str, int, Case]]:
+    """Block, unit, and the network with all parameters of that unit at zero."""
+    if isinstance(criterion, ModuleCriterion):
+        (block,) = Layer().blocks(subject.graph)
+        return [(block.name, unit, cases.without(subject, name)) for unit, name in enumerate(block.modules)]
+    groups = subject.graph.cuttable.values()
+    ends = [(group, unit) for group in groups for unit in (0, group.units - 1)]
+    return [(group.name, unit, cases.silenced(subject, group, unit)) for group, unit in ends]
 
 
 def _answers(criterion: Criterion, subject: Case, evidence: Evidence) -> list[tuple[Tensor, tuple[int, ...]]]:
@@ -218,8 +244,11 @@ def _answers(criterion: Criterion, subject: Case, evidence: Evidence) -> list[tu
             return [(criterion.saliency(name, evidence), tuple(tensors[name].shape)) for name in names]
         case UnitCriterion():
             return [(criterion.score(g, evidence), (g.units,)) for g in subject.graph.cuttable.values()]
+        case ModuleCriterion():
+            modules = subject.graph.blocks
+            return [(criterion.score(modules, evidence), (len(modules),))]
         case _:
-            raise AssertionError(f"{criterion!r} is neither an ElementCriterion nor a UnitCriterion")
+            raise AssertionError(f"{criterion!r} is no ElementCriterion, UnitCriterion or ModuleCriterion")
 
 
 def _close(found: Tensor, wanted: Tensor) -> None:

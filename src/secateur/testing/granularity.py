@@ -9,8 +9,13 @@ import sys
 import torch
 from torch import Tensor
 
+from secateur.core.budget import Budget
 from secateur.core.contracts import Block, Granularity
+from secateur.core.errors import BudgetError
 from secateur.core.rng import generator
+from secateur.core.scores import Scope, Scores
+from secateur.planning import plan
+from secateur.planning.select import select
 from secateur.testing import case as cases
 from secateur.testing.case import Case
 
@@ -32,6 +37,45 @@ class GranularityContract:
                 assert block.group is None or not block.group.pinned
                 assert len(block.modules) == (block.units if granularity.modular else 0)
                 assert set(block.modules) <= set(subject.graph.blocks)
+                assert block.units % block.rows == 0
+
+    def test_patterns(self, granularity: Granularity) -> None:
+        """Where units are chosen in runs, limits are the same for every run, and a plan keeps as many of each."""
+        for subject, block in _blocks(granularity):
+            assert block.minimum <= _most(block) <= block.units
+            if not block.run:
+                continue
+            runs = block.units // block.run
+            assert (block.units % block.run, block.minimum % runs, _most(block) % runs) == (0, 0, 0)
+            values = {b.name: _noise(b) for b in granularity.blocks(subject.graph)}
+            made = plan(subject.graph, Scores(values, granularity, "noise", Scope.GLOBAL), Budget(1.0, "weights"))
+            kept = made.kept[block.name].view(runs, block.run)
+            assert bool((kept.sum(1) == _most(block) // runs).all())
+            assert torch.equal(kept, select(values[block.name], _most(block), block.run).view(runs, block.run))
+
+    def test_budget_counts_entries(self, granularity: Granularity) -> None:
+        """What a plan says that it keeps is what its masks keep, entry by entry, where shapes stay."""
+        if granularity.structured:
+            return
+        for subject in _subjects(granularity):
+            values = {b.name: _noise(b) for b in granularity.blocks(subject.graph)}
+            scores = Scores(values, granularity, "noise", Scope.GLOBAL)
+            try:
+                made = plan(subject.graph, scores, Budget(0.9, "weights"))
+            except BudgetError as error:  # few of its weights divide into such units
+                assert error.reachable is not None
+                made = plan(subject.graph, scores, Budget(error.reachable * (1 + 1e-9), "weights"))
+            gone = sum(int((~mask).sum()) for mask in made.masks().values())
+            whole = sum(p.numel() for p in subject.model.parameters() if p.ndim > 1)
+            assert abs(made.provenance.reached * whole - (whole - gone)) < 1e-6
+
+    def test_omitted(self, granularity: Granularity) -> None:
+        """Tensors that are left whole are known, stand in no block, and say why."""
+        for subject in _subjects(granularity):
+            omitted = granularity.omitted(subject.graph)
+            assert set(omitted) <= set(subject.graph.tensors)
+            assert not {n for b in granularity.blocks(subject.graph) for n in b.tensors} & set(omitted)
+            assert all(omitted.values())
 
     def test_units_partition_entries(self, granularity: Granularity) -> None:
         """No entry belongs to two units of a block, and every unit owns some."""
@@ -102,6 +146,14 @@ def _subjects(granularity: Granularity) -> list[Case]:
 
 def _blocks(granularity: Granularity) -> list[tuple[Case, Block]]:
     return [(subject, block) for subject in _subjects(granularity) for block in granularity.blocks(subject.graph)]
+
+
+def _most(block: Block) -> int:
+    return block.units if block.maximum is None else block.maximum
+
+
+def _noise(block: Block) -> Tensor:
+    return torch.rand(block.units, generator=generator(1, block.name), dtype=torch.float64)
 
 
 def _owned(granularity: Granularity, subject: Case, block: Block, unit: int) -> dict[str, Tensor]:

@@ -8,11 +8,14 @@ from torch import nn
 
 from benchmarks.criteria.oracles import _layers as o
 from benchmarks.criteria.oracles import exact_obs as oracle
+from secateur.core.budget import Budget
 from secateur.core.errors import IncompatibleError
 from secateur.criteria import OBS, ExactOBS
 from secateur.criteria import exact_obs as module
 from secateur.evidence import collect
+from secateur.granularity import NM, Block
 from secateur.graph.trace import trace
+from secateur.planning import plan, score
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,23 @@ def test_equal_weights_go_in_order():
     x = o.numbers(9, 4)
     scores = ExactOBS().saliency("0.weight", collect(model, [(x, None)], ExactOBS.needs, graph=trace(model, x)))
     assert scores.tolist() == [sorted(set(row)) for row in scores.tolist()]
+
+
+def test_patterns_and_runs_through_plans():
+    """The granularities of the same names take what the criterion meant."""
+    model, data = o.convolutions(), o.batches(6)
+    graph, evidence = o.evidence_of(model, data, ExactOBS.needs)
+    name = "2.weight"
+    kept = {}
+    for how, unit, budget in (
+        (ExactOBS(n=2, m=4), NM(n=2, m=4), Budget(1.0, of="weights")),
+        (ExactOBS(run=4), Block(size=4, along="inputs"), Budget(0.5, of="units")),
+    ):
+        made = plan(graph, score(graph, how, evidence, granularity=unit), budget)
+        kept[unit] = made.masks()[name].numpy().reshape(-1, 12)
+    seen, rows = o.seen_by(model, data, name), o.rows_of(model, name, 2)
+    every = [(o.moments(x, 0.01), row) for x, part in zip(seen, rows, strict=True) for row in part]
+    for (gram, row), keep in zip(every, kept[NM(n=2, m=4)], strict=True):
+        assert {q for q, _ in oracle.greedy(gram, row, most=2, bucket=4)} == set(np.flatnonzero(~keep))
+    blocks = kept[Block(size=4, along="inputs")].reshape(-1, 4)
+    assert (blocks.all(1) | ~blocks.any(1)).all() and blocks.all(1).sum() == len(blocks) // 2

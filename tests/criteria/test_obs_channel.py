@@ -24,5 +24,5 @@ def test_one_column_is_the_surgeon_of_single_weights():
 
 
 def test_no_layer_consumes_the_group():
-    with pytest.raises(IncompatibleError, match="consumes '0'"):
+    with pytest.raises(IncompatibleError, match="reads '0'"):
         OBSChannel().score(cases.plain().first(), Evidence({InputGram: {}, Weight: {}}, 1))

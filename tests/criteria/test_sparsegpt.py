@@ -8,7 +8,7 @@ from secateur.core.budget import Budget
 from secateur.core.errors import IncompatibleError
 from secateur.criteria import SparseGPT
 from secateur.evidence import collect
-from secateur.granularity import Weight
+from secateur.granularity import NM, Weight
 from secateur.graph.trace import trace
 from secateur.planning import plan, score
 
@@ -59,3 +59,14 @@ def test_zeros_and_dead_inputs():
     x[:, 2] = 0
     found = SparseGPT().saliency("0.weight", collect(model, [(x, None)], SparseGPT.needs, graph=trace(model, x)))
     assert not found[:, 2].any()
+
+
+def test_two_of_four_through_a_plan():
+    """With the pattern in criterion and granularity alike a plan keeps the paper's choice, bit by bit."""
+    model, data = o.convolutions(), o.batches(6)
+    graph, evidence = o.evidence_of(model, data, SparseGPT.needs)
+    how, unit = SparseGPT(n=2, m=4), NM(n=2, m=4)
+    made = plan(graph, score(graph, how, evidence, granularity=unit), Budget(1.0, of="weights"))
+    assert set(made.kept) == {"2.weight", "5.weight"}  # rows of 18 entries do not divide by 4
+    for name, kept in made.kept.items():
+        assert torch.equal(kept, how.saliency(name, evidence).flatten() >= 1)

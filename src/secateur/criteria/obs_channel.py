@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from secateur.core.contracts import Collector, Traits, UnitCriterion
-from secateur.core.errors import IncompatibleError
 from secateur.core.evidence import Evidence
-from secateur.core.groups import Group, Role, Slot
+from secateur.core.groups import Group
 from secateur.core.paper import Paper
 from secateur.core.quadratic import alive, check_damping, damped, factor, halved, inverse
-from secateur.criteria.base import criterion, inputs_of, rows_and_gram
+from secateur.criteria.base import Reader, criterion, inputs_of, readers
 from secateur.evidence import InputGram, Weight
 
 
@@ -50,24 +49,15 @@ class OBSChannel(UnitCriterion):
         check_damping(self.damping)
 
     def score(self, group: Group, evidence: Evidence) -> Tensor:
-        """Sum over the consuming layers."""
-        known = evidence[InputGram]
-        slots = [s for s in group.slots_with(Role.CONSUMES) if s.tensor in known and s.dim == 1]
-        if not slots:
-            raise IncompatibleError(
-                f"no convolution or linear layer that was seen to run consumes {group.name!r}. "
-                "Choose taylor or magnitude."
-            )
-        found = torch.stack([self._of(slot, evidence) for slot in slots]).sum(0)
+        """Sum over the layers that read the group."""
+        found = torch.stack([self._of(reader) for reader in readers(group, evidence)]).sum(0)
         grain = float(found.max()) * 1e-12 or 1.0  # equal channels must tie, whatever the factorisation rounds
         return (found / grain).round() * grain
 
-    def _of(self, slot: Slot, evidence: Evidence) -> Tensor:
+    def _of(self, reader: Reader) -> Tensor:
         """The errors of one layer, `(units,)`."""
-        weight, gram = rows_and_gram(slot.tensor, evidence)
-        back = inverse(damped(gram, self.damping), inputs_of(slot.tensor))
-        each = weight.shape[2] // evidence[Weight][slot.tensor].shape[1]  # entries of one input channel
-        places = (slot.index.unsqueeze(2) * each + torch.arange(each)).flatten(1)  # (units, entries of a unit)
+        what, places = inputs_of(reader.name), reader.places
+        back = inverse(damped(reader.gram, self.damping), what)
         corner = back[:, places.unsqueeze(2), places.unsqueeze(1)]  # (groups, units, entries, entries)
-        gone = (weight * alive(gram))[:, :, places].permute(0, 2, 3, 1)  # (groups, units, entries, rows)
-        return halved(factor(corner, inputs_of(slot.tensor)), gone).square().sum((0, 2, 3))
+        gone = (reader.weight * alive(reader.gram))[:, :, places].permute(0, 2, 3, 1)  # (groups, units, entries, rows)
+        return halved(factor(corner, what), gone).square().sum((0, 2, 3))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-quality docs example clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,16 @@ $(ZOO)/.ready $(PEER)/.ready: constraints.txt $(MODELS)/requirements.txt
 
 bench-models: $(ZOO)/.ready $(PEER)/.ready ## Check the channel graph over the public model zoos, beside a peer (hours)
 	$(ZOO)/bin/python -m benchmarks.models $(ARGS)
+
+bench-criteria: $(VENV)/.ready ## Every criterion and repair beside its oracle, and what it costs; writes docs/oracles.md
+	$(BIN)/python -m benchmarks.criteria
+
+QUALITY := benchmarks.quality
+bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trained after a cut, over methods and budgets (an hour)
+	$(BIN)/python examples/mobilenet_v2/fetch.py
+	$(BIN)/python -m $(QUALITY) --steps fashion-weights fashion-channels mobilenet-weights mobilenet-channels
+	$(ZOO)/bin/python -m $(QUALITY) --steps sentences
+	$(BIN)/python -m $(QUALITY) --steps page
 
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py

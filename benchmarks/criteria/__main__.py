@@ -7,6 +7,7 @@ on one thread for evidence and scores (for repairs: the repair), batch 64 x 4 of
 from __future__ import annotations
 
 import pkgutil
+import signal
 import time
 from collections.abc import Callable
 from functools import cache
@@ -30,6 +31,8 @@ from secateur.repair import REPAIRS
 
 PAGE = Path(__file__).parents[2] / "docs" / "oracles.md"
 _NONE = "—"
+#: Seconds on the clock for one method on one network.
+LIMIT = 20
 
 
 def main() -> None:
@@ -69,13 +72,23 @@ def costs(method: Criterion | Repair) -> list[str]:
 
 def _seconds(method: Criterion | Repair, model: nn.Module, graph: ChannelGraph, data: list[Batch]) -> str:
     work = _scoring if isinstance(method, Criterion) else _repairing
+    signal.signal(signal.SIGALRM, _late)
+    signal.alarm(LIMIT)
     try:
         step = work(method, model, graph, data)  # type: ignore[operator]
         start = time.process_time()
         step()
+        return f"{time.process_time() - start:.2f}"
+    except TimeoutError:
+        return f"over {LIMIT}"
     except SecateurError as error:
         return f"refused: {str(error).split(':', 1)[0].split('. ', 1)[0][:70]}"
-    return f"{time.process_time() - start:.2f}"
+    finally:
+        signal.alarm(0)
+
+
+def _late(*_: object) -> None:
+    raise TimeoutError
 
 
 def _scoring(method: Criterion, model: nn.Module, graph: ChannelGraph, data: list[Batch]) -> Callable[[], object]:

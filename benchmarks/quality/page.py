@@ -56,15 +56,21 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
     """One row for every method, in the order of their mean over all budgets."""
-    cut = [r for r in records if r["method"] != "dense"]
+    cut = [_labelled(r) for r in records if r["method"] != "dense"]
     keeps = sorted({r["keep"] for r in cut}, reverse=True)
     rows = {name: _row(name, [r for r in cut if r["method"] == name], keeps) for name in _by_quality(cut)}
-    head = ["method", *(f"{keep:g}" for keep in keeps), "seconds"]
+    head = ["method", *keeps, "seconds"]
     lines = [head, ["---", *["---:"] * (len(keeps) + 1)], *rows.values()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _row(name: str, mine: Sequence[Mapping[str, Any]], keeps: Sequence[float]) -> list[str]:
+def _labelled(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with its column in words: the share that stays, or the pattern that is part of the method's name."""
+    name = record["method"].removesuffix(" 2:4")
+    return {**record, "method": name, "keep": f"{record['keep']:g}" if name == record["method"] else "2:4"}
+
+
+def _row(name: str, mine: Sequence[Mapping[str, Any]], keeps: Sequence[str]) -> list[str]:
     cells = [_spread([r["quality"] for r in mine if r["keep"] == keep]) for keep in keeps]
     seconds = sorted(r["seconds"] for r in mine)[len(mine) // 2]
     return [name, *cells, f"{seconds:.1f}"]
@@ -79,7 +85,7 @@ def _by_quality(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _dense(records: Sequence[Mapping[str, Any]]) -> str:
     found = [r["quality"] for r in records if r["method"] == "dense"]
-    return f"Dense: {_spread(found)}; {len(found)} seeds." if found else ""
+    return f"Dense: {_spread(found)}; {len(found)} {'seed' if len(found) == 1 else 'seeds'}." if found else ""
 
 
 def _spread(values: Sequence[float]) -> str:

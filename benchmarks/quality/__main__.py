@@ -6,13 +6,13 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import nn
 
 from benchmarks.quality import methods
-from benchmarks.quality.cutting import Method, cut_all
+from benchmarks.quality.cutting import Found, Method, cut_all
 from benchmarks.quality.dense import HELD_OUT, OUT, pictures, resnet
 from benchmarks.quality.page import PAGE, page
 from secateur.bench.tasks.images import Batches
@@ -54,27 +54,22 @@ def run(
     keeps: Sequence[float],
     quality: Callable[[nn.Module], float],
 ) -> None:
-    """Cut by every method that has no record yet, and keep a record of each finding."""
-    done = {(r["task"], r["seed"], r["method"]) for r in records()}
-    missing = [m for m in compared if (task, seed, m.name) not in done]
-    if not missing:
-        return
+    """Cut by every method at every budget that has no record yet, and keep a record of each finding."""
+    done = {(r["method"], r["keep"]) for r in records() if (r["task"], r["seed"]) == (task, seed)}
+    missing: dict[tuple[float, ...], list[Method]] = {}
+    for method in compared:
+        missing.setdefault(tuple(keep for keep in keeps if (method.name, keep) not in done), []).append(method)
     with RECORDS.open("a") as file:
-        if (task, seed, "dense") not in done:
-            first = {
-                "task": task,
-                "seed": seed,
-                "method": "dense",
-                "keep": 1.0,
-                "quality": quality(dense),
-                "seconds": 0,
-            }
-            print(json.dumps(first), file=file, flush=True)
-        for found in cut_all(dense, example, data, missing, keeps, quality):
-            print(json.dumps({"task": task, "seed": seed, **asdict(found)}), file=file, flush=True)
-            print(
-                f"{task} {seed} {found.method} {found.keep:g}: {found.quality:.4f} ({found.seconds:.1f} s)", flush=True
-            )
+        if ("dense", 1.0) not in done:
+            _note(file, task, seed, Found("dense", 1.0, quality(dense), 0.0))
+        for left, late in missing.items():
+            for found in cut_all(dense, example, data, late, left, quality) if left else ():
+                _note(file, task, seed, found)
+
+
+def _note(file: TextIO, task: str, seed: int, found: Found) -> None:
+    print(json.dumps({"task": task, "seed": seed, **asdict(found)}), file=file, flush=True)
+    print(f"{task} {seed} {found.method} {found.keep:g}: {found.quality:.4f} ({found.seconds:.1f} s)", flush=True)
 
 
 def fashion(task: str, seed: int, compared: Sequence[Method], keeps: Sequence[float]) -> None:

@@ -32,7 +32,7 @@ from secateur.repair import REPAIRS
 PAGE = Path(__file__).parents[2] / "docs" / "oracles.md"
 _NONE = "—"
 #: Seconds on the clock for one method on one network.
-LIMIT = 20
+LIMIT = 10
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
 def checked(name: str) -> list[str]:
     """What the oracle is, and the largest error against it."""
     oracle = import_module(f"benchmarks.criteria.oracles.{name}")
-    told = str(oracle.__doc__).splitlines()[0].partition(": ")[2].rstrip(".")
+    told = str(oracle.__doc__).splitlines()[0].removeprefix(f"{name}: ").rstrip(".")
     return [told.replace("|", "\\|"), f"{oracle.error():.1e}"]
 
 

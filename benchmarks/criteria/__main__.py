@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -92,7 +93,7 @@ def _seconds(method: Criterion | Repair, model: nn.Module, graph: ChannelGraph, 
     except TimeoutError:
         return f"over {LIMIT}"
     except SecateurError as error:
-        return f"refused: {str(error).split(':', 1)[0].split('. ', 1)[0][:70]}"
+        return f"refused: {textwrap.shorten(str(error), 60, placeholder=' …')}"
     finally:
         signal.alarm(0)
 

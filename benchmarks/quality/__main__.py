@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TextIO
 
 import torch
@@ -22,7 +23,8 @@ from secateur.measure import accuracy
 #: Of the test pictures that are looked at.
 EXAM = 5_000
 CALIBRATION = 1_024
-RECORDS = OUT / "records.jsonl"
+#: Kept in the repository, so that the page can be written, and the rest run, on any machine.
+RECORDS = Path(__file__).with_name("records.jsonl")
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -163,3 +163,36 @@ def patches(module: nn.Module, x: Tensor) -> Tensor:
     # (B, channels, *places, *kernel) -> (groups, B * places, channels of one group * kernel)
     x = x.unflatten(1, (module.groups, -1)).movedim(2, 2 + dims)
     return x.movedim(1, 0).flatten(2 + dims).flatten(1, 1 + dims)
+
+
+class GradientAverage(Collector):
+    """What `of` makes of the gradient of each batch's mean loss, averaged over batches weighted by their examples.
+
+    Shapes: parameter name -> tensor in the parameter's shape, at least float32, on the CPU.
+    """
+
+    wants_gradients: ClassVar[bool] = True
+
+    @staticmethod
+    @abstractmethod
+    def of(gradient: Tensor) -> Tensor:
+        """A tensor in the gradient's shape."""
+
+    def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
+        """Begin at zero."""
+        self._sums = {n: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32), device="cpu")
+                      for n, p in model.named_parameters()}  # fmt: skip
+        self._samples = 0
+        return nullcontext()
+
+    def update(self, step: Step) -> None:
+        """Add one batch."""
+        self._samples += step.samples
+        for name, gradient in step.gradients.items():
+            self._sums[name] += self.of(gradient.to(self._sums[name])) * step.samples
+
+    def result(self) -> Mapping[str, Tensor]:
+        """The mean by parameter name."""
+        return {name: found / max(self._samples, 1) for name, found in self._sums.items()}
+
+    merge = staticmethod(weighted_mean)

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar
+from torch import Tensor
 
-import torch
-from torch import Tensor, nn
-
-from secateur.core.contracts import Collector, Step
-from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import collector, weighted_mean
+from secateur.evidence.base import GradientAverage, collector
 
 
 @collector("squared_gradient")
-class SquaredGradient(Collector):
+class SquaredGradient(GradientAverage):
     """Mean over mini-batches of the squared gradient of the batch's mean loss.
 
     Formula: v = E_b[ g_b ** 2 ], every batch weighted by its number of examples
     Shapes:  parameter name -> tensor in the parameter's shape.
     """
 
-    wants_gradients: ClassVar[bool] = True
-
-    def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
-        """Begin at zero."""
-        self._sums = {n: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32), device="cpu")
-                      for n, p in model.named_parameters()}  # fmt: skip
-        self._samples = 0
-        return nullcontext()
-
-    def update(self, step: Step) -> None:
-        """Add one batch."""
-        self._samples += step.samples
-        for name, gradient in step.gradients.items():
-            self._sums[name] += gradient.to(self._sums[name]).square() * step.samples
-
-    def result(self) -> Mapping[str, Tensor]:
-        """The mean by parameter name."""
-        return {name: total / max(self._samples, 1) for name, total in self._sums.items()}
-
-    merge = staticmethod(weighted_mean)
+    @staticmethod
+    def of(gradient: Tensor) -> Tensor:
+        """Its squares."""
+        return gradient.square()

@@ -2,7 +2,7 @@
 
 Errors are the largest relative differences from the oracle, which shares no code with the method. Seconds are CPU time
 on one thread for evidence and scores (for repairs: the repair), 4 batches of 64 for LeNet-5; MobileNetV2, 2 batches of
-8, is asked for with `--mobilenet`: exact curvature of a thousand classes takes more memory than most machines have.
+8, is asked for with `--mobilenet`: exact curvature of a thousand classes takes long.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def test_gradients_and_their_squares(model, batches, looks):
 def test_pieces_of_a_batch(monkeypatch):
     subject = cases.normed()
     whole = subject.evidence([FisherDiagonal])[FisherDiagonal]
-    monkeypatch.setattr(one_by_one, "_PIECE", 1)
+    monkeypatch.setattr(one_by_one, "PIECE", 1)
     parts = subject.evidence([FisherDiagonal])[FisherDiagonal]
     assert all(torch.allclose(parts[n], v, rtol=1e-12) for n, v in whole.items())
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from secateur.core.contracts import Step
 
 #: Numbers that the results of one piece of a batch may hold: 256 MiB in float64.
-_PIECE = 2**25
+PIECE = 2**25
 #: Maps a function over the first dim of tensors, as `torch.func.vmap` does.
 Map = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: `(output of the model for given parameters, loss of an output, map over the first dim) -> results by name`
@@ -51,7 +51,7 @@ def one_by_one(model: nn.Module, step: Step, look: Look, width: int = 1) -> Iter
 
     split = [x for x, mine in zip(leaves, own, strict=True) if mine]
     size = sum(p.numel() for p in model.parameters()) * width
-    for some in zip(*(x.split(max(1, _PIECE // max(size, 1))) for x in split), strict=True):
+    for some in zip(*(x.split(max(1, PIECE // max(size, 1))) for x in split), strict=True):
         with _differentiable_twice():
             yield _all_at_once(one, some) or _one_after_another(one, some)
 

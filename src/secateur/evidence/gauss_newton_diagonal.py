@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from secateur.core.contracts import Collector, Step
 from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph
-from secateur.core.one_by_one import Map, one_by_one, parameters_of
+from secateur.core.one_by_one import PIECE, Map, one_by_one, parameters_of
 from secateur.evidence.base import collector, weighted_mean
 
 #: Outputs that one example may have: their Hessian is square.
@@ -58,7 +58,8 @@ class GaussNewtonDiagonal(Collector):
                     f"an example has {self._outputs} outputs, and the Gauss-Newton matrix takes one backward pass for "
                     f"each, {LIMIT} at most. Use the empirical Fisher matrix, obd with hessian='fisher' for instance."
                 )
-        for found in one_by_one(self._model, step, self._look, self._outputs):
+        self._width = min(self._outputs, max(1, PIECE // sum(p.numel() for p in self._parameters.values())))
+        for found in one_by_one(self._model, step, self._look, self._width):
             for name, diagonals in found.items():
                 self._sums[name] += diagonals.to(self._sums[name]).sum(0)
         self._samples += step.samples
@@ -84,8 +85,11 @@ class GaussNewtonDiagonal(Collector):
         hessian = mapped(curve)(torch.eye(len(y), dtype=y.dtype, device=y.device))[0]
         values, vectors = torch.linalg.eigh(hessian.to(torch.promote_types(y.dtype, torch.float32)))
         roots = (vectors * values.clamp_min(0).sqrt()).mT.to(y.dtype)
-        arrived = mapped(back)(roots)[0]
-        return {name: x.square().sum(0) for name, x in arrived.items()}
+        squares = {name: torch.zeros_like(p) for name, p in self._parameters.items()}
+        for some in roots.split(self._width):  # each backward pass has the memory of all parameters
+            for name, x in mapped(back)(some)[0].items():
+                squares[name] = squares[name] + x.square().sum(0)
+        return squares
 
     def result(self) -> Mapping[str, Tensor]:
         """The mean by parameter name."""

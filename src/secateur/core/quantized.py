@@ -34,7 +34,7 @@ class Quantized:
     def __post_init__(self) -> None:
         if (self.levels is None) == (self.scale is None) or (self.scale is None) != (self.zero is None):
             raise IncompatibleError(
-                "Quantized takes either levels (a codebook) or scale and zero (an even grid). Pass one of the two forms."
+                "Quantized takes either levels (a codebook) or scale and zero (an even grid). Pass one form."
             )
 
     def values(self) -> Tensor:

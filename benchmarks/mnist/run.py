@@ -24,6 +24,7 @@ from secateur.measure import accuracy
 from secateur.pipeline import Run
 from secateur.training import train_
 
+BATCH = 128
 OUT = Path("out/mnist")
 RECORDS = Path(__file__).with_name("records.jsonl")
 #: Epochs of dense training.
@@ -46,7 +47,7 @@ def dense(name: str, seed: int, train: Split, *, choosing: bool, progress: Progr
         model.load_state_dict(load_file(path))
         return model
     how = FineTune(epochs=DENSE[name], lr=1e-3, optimizer="adam", weight_decay=0.0)
-    train_(model, Moved(train, 64, seed=seed), how, progress=progress, what=f"dense {name}")
+    train_(model, Moved(train, BATCH, seed=seed), how, progress=progress, what=f"dense {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), path)
     return model
@@ -96,7 +97,7 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
     exam = Batches(test, 1000, seed=None)
     before = dense(net, seed, train, choosing=choosing, progress=progress)
     began = time.process_time()
-    data: Any = Moved(train, 64, seed=seed) if entry.moved else Batches(train, 64, seed=seed)
+    data: Any = Moved(train, BATCH, seed=seed) if entry.moved else Batches(train, BATCH, seed=seed)
     data = Taught(data, before) if entry.moved else data
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}-{net}-{seed}{'-choosing' if choosing else ''}.pt"

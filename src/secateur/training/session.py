@@ -163,8 +163,8 @@ class Session:
         self._attached.__exit__(kind, error, trace)
 
     def penalty(self) -> Tensor:
-        """What to add to the loss: a scalar, zero if the recipe has no regulariser."""
-        if self.recipe.regularizer is None:
+        """What to add to the loss: a scalar, zero if no regulariser charges the loss."""
+        if self.recipe.regularizer is None or self.recipe.regularizer.takes:
             return torch.zeros((), device=next(self.model.parameters()).device)
         return self.recipe.regularizer.penalty(self._moment("regularizer"))
 

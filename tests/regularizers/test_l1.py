@@ -35,12 +35,11 @@ def test_l2_by_hand():
 
 
 def test_hoyer_by_hand():
-    model, at = network()
-    # (3 + 4 + 1)^2 / (9 + 16 + 1) and 2^2 / 4
+    _, at = network()
     assert Hoyer(strength=1.0).penalty(at).item() == pytest.approx(64 / 26 + 1)
-    # norms of the filters: 5 and 1, and 2
+    # filters have norms 5 and 1, then 2
     assert Hoyer(strength=1.0, groups="filter").penalty(at).item() == pytest.approx(36 / 26 + 1)
-    # of the channels: 3 and sqrt 17, and 2 and 0
+    # channels have norms 3 and the root of 17, then 2 and none
     assert Hoyer(strength=1.0, groups="channel").penalty(at).item() == pytest.approx((3 + 17**0.5) ** 2 / 26 + 1)
 
 

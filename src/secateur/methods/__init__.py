@@ -1,13 +1,16 @@
 """The papers: one file, one function, one recipe."""
 
 from secateur.methods.apoz import apoz
+from secateur.methods.asfp import asfp
 from secateur.methods.base import METHODS, recipe
 from secateur.methods.channel_pruning import channel_pruning
 from secateur.methods.chip import chip
 from secateur.methods.dcp import dcp
+from secateur.methods.dns import dns
 from secateur.methods.erk_magnitude import erk_magnitude
 from secateur.methods.exact_obs import exact_obs
 from secateur.methods.fpgm import fpgm
+from secateur.methods.gmp import gmp
 from secateur.methods.grasp import grasp
 from secateur.methods.han2015 import han2015
 from secateur.methods.hrank import hrank
@@ -15,6 +18,8 @@ from secateur.methods.kernel import kernel
 from secateur.methods.lamp import lamp
 from secateur.methods.li2017 import li2017
 from secateur.methods.li2017_greedy import li2017_greedy
+from secateur.methods.lottery import lottery
+from secateur.methods.lrr import lrr
 from secateur.methods.movement import movement
 from secateur.methods.n_m import n_m
 from secateur.methods.network_slimming import network_slimming
@@ -22,6 +27,9 @@ from secateur.methods.obd import obd
 from secateur.methods.obs import obs
 from secateur.methods.random import random
 from secateur.methods.random_global import random_global
+from secateur.methods.rigl import rigl
+from secateur.methods.set import set
+from secateur.methods.sfp import sfp
 from secateur.methods.shortgpt import shortgpt
 from secateur.methods.snip import snip
 from secateur.methods.sparsegpt import sparsegpt
@@ -35,12 +43,15 @@ from secateur.methods.woodfisher import woodfisher
 __all__ = [
     "METHODS",
     "apoz",
+    "asfp",
     "channel_pruning",
     "chip",
     "dcp",
+    "dns",
     "erk_magnitude",
     "exact_obs",
     "fpgm",
+    "gmp",
     "grasp",
     "han2015",
     "hrank",
@@ -48,6 +59,8 @@ __all__ = [
     "lamp",
     "li2017",
     "li2017_greedy",
+    "lottery",
+    "lrr",
     "movement",
     "n_m",
     "network_slimming",
@@ -56,6 +69,9 @@ __all__ = [
     "random",
     "random_global",
     "recipe",
+    "rigl",
+    "set",
+    "sfp",
     "shortgpt",
     "snip",
     "sparsegpt",

@@ -190,4 +190,5 @@ def group_factors(squares: Tensor, thresholds: Tensor) -> Tensor:
 def low_rank(matrix: Tensor, threshold: float) -> Tensor:
     """The proximal map of `threshold` times the nuclear norm: singular values, soft-thresholded."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    return (left * (values - threshold).clamp(min=0)) @ right
+    thresholded: Tensor = (left * (values - threshold).clamp(min=0)) @ right
+    return thresholded

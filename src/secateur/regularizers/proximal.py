@@ -36,8 +36,8 @@ class Proximal(Regularizer):
     Formula: R = strength * sum over kinds k and groups g of sqrt(|g|) ||w_g||;
              w <- mean over the K kinds of prox(K tau R_k)(w), w_g <- w_g max(0, 1 - K tau strength sqrt(|g|) / ||w_g||),
              tau the sum of learning rates since the last time.
-             Accelerated: z = w' - lr dL/dw', v <- prox(z) - w' + momentum v, w <- prox(z) + momentum v, w' the weights
-             before the step
+             Accelerated, u the weights before the step: z = u - lr dL/du, v <- prox(z) - u + momentum v,
+             w <- prox(z) + momentum v
     Shapes:  weights of any shape, in place
     Cost:    O(weights) each time; accelerated, two weights' worth of memory
     Differs: the loss has the optimiser's own step, whichever that is; accelerated steps take its place (no weight

@@ -75,7 +75,7 @@ class RegularizerContract:
             started = _started(subject, regularizer)
             found = regularizer.penalty(started)
             assert bool(torch.isfinite(found.detach()))
-            found.backward()  # type: ignore[no-untyped-call]  # torch's own
+            found.backward()
             for name, keep in masks_of(subject.model).items():
                 gradient = started.parameters[name].grad
                 assert gradient is None or not bool(gradient[~keep].any())

@@ -40,7 +40,7 @@ def by_loops(model, by):
             groups += [w.flatten()]
     if by == "unit":
         for unit in range(3):
-            parts = (model[0].weight[unit], model[0].bias[unit], model[1].weight[unit], model[1].bias[unit], model[3].weight[:, unit])  # fmt: skip  # noqa: E501
+            parts = (model[0].weight[unit], model[0].bias[unit], model[1].weight[unit], model[1].bias[unit], model[3].weight[:, unit])  # fmt: skip
             groups.append(torch.cat([p.detach().flatten() for p in parts]))
     return slow(groups)
 

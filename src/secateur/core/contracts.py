@@ -225,7 +225,13 @@ class Granularity(ABC):
 
 
 class Allocation(ABC):
-    """Says how many units each block keeps."""
+    """Says how many units each block keeps.
+
+    Attributes:
+        fills: as many units stay as fit the budget; if not, what scores zero goes though there were room.
+    """
+
+    fills: ClassVar[bool] = True
 
     @abstractmethod
     def counts(self, scores: Scores, limits: Limits) -> Mapping[str, int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from secateur.core.contracts import Regularizer
 from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph, Role, is_in
+from secateur.core.plan import PruningPlan
 from secateur.core.registry import Registry
 
 REGULARIZERS: Registry[type[Regularizer]] = Registry("regularizer")
@@ -52,6 +53,14 @@ def weights(graph: ChannelGraph) -> tuple[str, ...]:
 def shape_of(graph: ChannelGraph, tensor: str) -> tuple[int, ...]:
     """The sizes of a tensor before any cut."""
     return tuple(axis.size(graph.full) for axis in graph.tensors[tensor].axes)
+
+
+def silenced(plan: PruningPlan) -> tuple[str, ...]:
+    """Every parameter of which plans like this one may silence entries."""
+    names: dict[str, None] = {}
+    for block in plan.granularity.blocks(plan.graph):
+        names |= dict.fromkeys(plan.granularity.expand(plan.graph, block, torch.zeros(block.units, dtype=torch.bool)))
+    return tuple(names)
 
 
 def norm_of(squares: Tensor) -> Tensor:
@@ -128,17 +137,25 @@ def grouped(graph: ChannelGraph, by: str) -> Groups:
     return _counted(graph, cells, start)
 
 
+def output_dim(graph: ChannelGraph, tensor: str) -> int:
+    """The dim of a weight along which outputs lie: the second, where inputs come first, else the first."""
+    slots = [slot for group in graph.groups.values() for slot in group.slots_with(Role.PRODUCES)]
+    return int({slot.dim for slot in slots if slot.tensor == tensor} == {1})
+
+
 def _within(graph: ChannelGraph, tensor: str, by: str) -> tuple[int, ...]:
     """The dims of a weight that lie within one group."""
-    rank = len(graph.tensors[tensor].axes)
-    makes = {slot.dim for g in graph.groups.values() for slot in g.slots_with(Role.PRODUCES) if slot.tensor == tensor}
-    turned = makes == {1}
-    out, into = (1, 0) if turned else (0, 1)
-    inside = {"weight": (), "depth": range(rank), "shape": (out,)}
-    alone = {"filter": out, "channel": into}
-    if by in alone:
-        return tuple(dim for dim in range(rank) if dim != alone[by])
-    return tuple(inside[by])
+    rank, out = len(graph.tensors[tensor].axes), output_dim(graph, tensor)
+    match by:
+        case "weight":
+            return ()
+        case "shape":
+            return (out,)
+        case "depth":
+            return tuple(range(rank))
+        case _:
+            alone = out if by == "filter" else 1 - out
+            return tuple(dim for dim in range(rank) if dim != alone)
 
 
 def _blocks(graph: ChannelGraph) -> Groups:

@@ -34,8 +34,9 @@ class Proximal(Regularizer):
              groups); the accelerated form is that of Huang and Wang, *Data-Driven Sparse Structure Selection for Deep
              Neural Networks*, ECCV 2018, Sec. 3.3. arXiv:1707.01213
     Formula: R = strength * sum over kinds k and groups g of sqrt(|g|) ||w_g||;
-             w <- mean over the K kinds of prox(K tau R_k)(w), w_g <- w_g max(0, 1 - K tau strength sqrt(|g|) / ||w_g||),
-             tau the sum of learning rates since the last time.
+             w <- mean over the K kinds of prox(K tau R_k)(w), which is
+             w_g <- w_g max(0, 1 - K tau strength sqrt(|g|) / ||w_g||); tau is the sum of learning rates since the last
+             time.
              Accelerated, u the weights before the step: z = u - lr dL/du, v <- prox(z) - u + momentum v,
              w <- prox(z) + momentum v
     Shapes:  weights of any shape, in place

@@ -10,5 +10,18 @@ from secateur.regularizers.l1 import L1
 from secateur.regularizers.l2 import L2
 from secateur.regularizers.less_is_more import LessIsMore
 from secateur.regularizers.proximal import Proximal
+from secateur.regularizers.sss import SSS
 
-__all__ = ["ADMM", "BNL1", "L1", "L2", "REGULARIZERS", "GroupLasso", "Growing", "Hoyer", "LessIsMore", "Proximal"]
+__all__ = [
+    "ADMM",
+    "BNL1",
+    "L1",
+    "L2",
+    "REGULARIZERS",
+    "SSS",
+    "GroupLasso",
+    "Growing",
+    "Hoyer",
+    "LessIsMore",
+    "Proximal",
+]

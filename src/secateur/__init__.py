@@ -26,6 +26,7 @@ from secateur.evidence import collect
 from secateur.files import export, load, save
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace
+from secateur.lowrank import Factorized, factorize
 from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
@@ -39,6 +40,7 @@ __all__ = [
     "Compressed",
     "CompressionReport",
     "Constraints",
+    "Factorized",
     "FineTune",
     "PruningPlan",
     "Recipe",
@@ -49,6 +51,7 @@ __all__ = [
     "compress",
     "cost",
     "export",
+    "factorize",
     "load",
     "mask",
     "measure",

@@ -21,6 +21,7 @@ from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
@@ -33,12 +34,13 @@ FOLDERS = {
     "criteria": CRITERIA,
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
+    "lowrank": FACTORIZERS,
     "methods": METHODS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect"}
+NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "tensors", "vbmf"}
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]
@@ -116,7 +118,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "tensorly"
 )  # fmt: skip
 
 

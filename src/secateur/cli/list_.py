@@ -18,6 +18,7 @@ from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
 from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
 from secateur.regularizers import REGULARIZERS
@@ -32,6 +33,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "schedules": SCHEDULES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
+    "factorizers": FACTORIZERS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }

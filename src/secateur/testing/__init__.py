@@ -6,6 +6,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 from secateur.testing.allocation import AllocationContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.criterion import CriterionContract
+from secateur.testing.factorizer import FactorizerContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
 from secateur.testing.operator import Around, OperatorCase, OperatorContract, check_rule
@@ -20,6 +21,7 @@ __all__ = [
     "Around",
     "CollectorContract",
     "CriterionContract",
+    "FactorizerContract",
     "GranularityContract",
     "OperatorCase",
     "OperatorContract",

@@ -19,6 +19,7 @@ import secateur
 from secateur.allocation import ALLOCATIONS
 from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
 from secateur.lowrank import FACTORIZERS
@@ -32,6 +33,7 @@ ROOT = SOURCE.parent.parent
 FOLDERS = {
     "allocation": ALLOCATIONS,
     "criteria": CRITERIA,
+    "distill": DISTILLATIONS,
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
     "lowrank": FACTORIZERS,
@@ -40,7 +42,7 @@ FOLDERS = {
     "repair": REPAIRS,
     "schedules": SCHEDULES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "tensors", "vbmf"}
+NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "teaching", "tensors", "vbmf"}
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]

@@ -15,6 +15,7 @@ from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
@@ -36,6 +37,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "factorizers": FACTORIZERS,
+    "distillations": DISTILLATIONS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }

@@ -6,6 +6,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 from secateur.testing.allocation import AllocationContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.criterion import CriterionContract
+from secateur.testing.distillation import DistillationContract
 from secateur.testing.factorizer import FactorizerContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
@@ -22,6 +23,7 @@ __all__ = [
     "Around",
     "CollectorContract",
     "CriterionContract",
+    "DistillationContract",
     "FactorizerContract",
     "GranularityContract",
     "OperatorCase",

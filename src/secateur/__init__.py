@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.errors import SecateurError
@@ -43,6 +44,7 @@ __all__ = [
     "Factorized",
     "FineTune",
     "PruningPlan",
+    "Rebuilt",
     "Recipe",
     "Run",
     "SecateurError",
@@ -57,6 +59,7 @@ __all__ = [
     "measure",
     "plan",
     "plan_by_hand",
+    "rebuild",
     "save",
     "score",
     "shrink",

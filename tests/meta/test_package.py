@@ -17,6 +17,7 @@ import pytest
 
 import secateur
 from secateur.allocation import ALLOCATIONS
+from secateur.compact import COMPACTS
 from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
 from secateur.distill import DISTILLATIONS
@@ -32,6 +33,7 @@ SOURCE = Path(secateur.__file__).parent
 ROOT = SOURCE.parent.parent
 FOLDERS = {
     "allocation": ALLOCATIONS,
+    "compact": COMPACTS,
     "criteria": CRITERIA,
     "distill": DISTILLATIONS,
     "evidence": COLLECTORS,
@@ -42,7 +44,7 @@ FOLDERS = {
     "repair": REPAIRS,
     "schedules": SCHEDULES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "teaching", "tensors", "vbmf"}
+NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "rebuilding", "teaching", "tensors", "vbmf"}
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]

@@ -142,10 +142,7 @@ def check_same(model: nn.Module, weights: Mapping[str, Tensor], changed: nn.Modu
     try:
         answers = _answers(second, wide)
     except Exception as error:
-        raise UnsupportedError(
-            f"the network does not run with its layers replaced ({type(error).__name__}: {error}). Something reads "
-            "the weight of a layer by itself; name that layer in frozen=."
-        ) from error
+        raise _not_running(error) from error
     scale = max((float(x.abs().max()) for x in first if x.numel()), default=0.0) or 1.0
     difference = max(
         (float((x - y).abs().max()) / scale for x, y in zip(first, answers, strict=True) if x.numel()), default=0.0
@@ -157,6 +154,27 @@ def check_same(model: nn.Module, weights: Mapping[str, Tensor], changed: nn.Modu
             difference,
         )
     return difference
+
+
+def check_runs(model: nn.Module, changed: nn.Module, example: Example) -> None:
+    """Make sure that a changed network runs, and answers in the shapes of the old one.
+
+    Raises:
+        UnsupportedError: it does not.
+    """
+    wanted = [x.shape for x in _answers(copied(model), example)]
+    try:
+        found = [x.shape for x in _answers(copied(changed), example)]
+    except Exception as error:
+        raise _not_running(error) from error
+    assert found == wanted
+
+
+def _not_running(error: Exception) -> UnsupportedError:
+    return UnsupportedError(
+        f"the network does not run with its layers replaced ({type(error).__name__}: {error}). Something reads "
+        "the weight of a layer by itself; name that layer in frozen=."
+    )
 
 
 def _with(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:

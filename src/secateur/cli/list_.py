@@ -13,6 +13,7 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
 from secateur.distill import DISTILLATIONS
@@ -38,6 +39,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "repairs": REPAIRS,
     "factorizers": FACTORIZERS,
     "distillations": DISTILLATIONS,
+    "compacts": COMPACTS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }

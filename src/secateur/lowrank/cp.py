@@ -11,20 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.layers import along, bias_size, row, twin, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.paper import Paper
-from secateur.lowrank.base import (
-    along,
-    bias_size,
-    checked,
-    factorizer,
-    lost_share,
-    refused,
-    row,
-    steps,
-    twin,
-    weight_of,
-)
+from secateur.lowrank.base import checked, factorizer, lost_share, refused, steps
 from secateur.lowrank.tensors import decomposed
 
 #: With less of the square lost there is nothing left to fit, and least squares would divide by nothing.

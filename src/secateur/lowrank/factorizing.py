@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from secateur.apply.layers import weight_of
 from secateur.apply.replacing import Layer, check_same, layers_of, replaced
 from secateur.core.budget import Budget
 from secateur.core.contracts import Factorizer, Ranks
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.example import Example
-from secateur.lowrank.base import FACTORIZERS, lost_share, weight_of
+from secateur.lowrank.base import FACTORIZERS, lost_share
 from secateur.lowrank.choosing import by_bayes, by_budget, by_energy, cost
 from secateur.measure.macs import macs
 from secateur.measure.params import parameters

@@ -11,23 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from secateur.apply.layers import along, bias_size, row, twin, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError
 from secateur.core.paper import Paper
-from secateur.lowrank.base import (
-    along,
-    bias_size,
-    checked,
-    factorizer,
-    lost_share,
-    measured_curve,
-    refused,
-    row,
-    steps,
-    svd_of,
-    twin,
-    weight_of,
-)
+from secateur.lowrank.base import checked, factorizer, lost_share, measured_curve, refused, steps, svd_of
 
 
 class Held(nn.Module):

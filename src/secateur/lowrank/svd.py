@@ -9,20 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from secateur.apply.layers import along, bias_size, row, twin, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.paper import Paper
-from secateur.lowrank.base import (
-    along,
-    bias_size,
-    checked,
-    factorizer,
-    refused,
-    row,
-    svd_of,
-    tail_curve,
-    twin,
-    weight_of,
-)
+from secateur.lowrank.base import checked, factorizer, refused, svd_of, tail_curve
 
 
 @factorizer("svd")

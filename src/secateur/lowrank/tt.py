@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.layers import bias_size, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError
 from secateur.core.paper import Paper
-from secateur.lowrank.base import bias_size, checked, factorizer, measured_curve, refused, steps, weight_of
+from secateur.lowrank.base import checked, factorizer, measured_curve, refused, steps
 from secateur.lowrank.tensors import decomposed
 
 

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.layers import along, bias_size, row, twin, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError
 from secateur.core.paper import Paper
-from secateur.lowrank.base import along, bias_size, checked, factorizer, refused, row, twin, weight_of
+from secateur.lowrank.base import checked, factorizer, refused
 from secateur.lowrank.tensors import decomposed
 
 

@@ -5,6 +5,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 
 from secateur.testing.allocation import AllocationContract
 from secateur.testing.collector import CollectorContract
+from secateur.testing.compact import CompactContract
 from secateur.testing.criterion import CriterionContract
 from secateur.testing.distillation import DistillationContract
 from secateur.testing.factorizer import FactorizerContract
@@ -22,6 +23,7 @@ __all__ = [
     "AllocationContract",
     "Around",
     "CollectorContract",
+    "CompactContract",
     "CriterionContract",
     "DistillationContract",
     "FactorizerContract",

@@ -23,7 +23,7 @@ class Soft(Surgery):
     Paper:   He et al., *Soft Filter Pruning for Accelerating Deep Convolutional Neural Networks*, IJCAI 2018,
              Algorithm 1. arXiv:1808.06866
     Formula: W_j <- 0 for the filters j that the plan removes, at the end of every epoch; W trains on, all of it
-    Shapes:  any granularity; of channels, the weights and biases that make them are set to zero, not what reads them
+    Shapes:  any granularity; of channels, the weights that make them are set to zero, not what reads them
     Cost:    one score of the network every epoch
     Differs: how many filters go follows from the budget, by the recipe's allocation, where the paper takes the same
              share of every layer; momentum of what was set to zero is forgotten

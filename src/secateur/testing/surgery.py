@@ -92,7 +92,7 @@ def recipe(surgery: Surgery, granularity: Granularity | None = None, keep: str =
 
 
 def _train(surgery: Surgery, stop: int = 0) -> Session:
-    """Train the network of the contracts under the surgery; `stop` after so many steps, and go on from what is saved."""
+    """Train the network of the contracts under the surgery; `stop` after so many steps, save, go on."""
     subject = cases.normed()
     model = copy.deepcopy(subject.model).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

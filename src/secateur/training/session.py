@@ -101,7 +101,7 @@ class Session:
 
         Raises:
             IncompatibleError: the model is masked already, or `steps` is not positive.
-            BudgetError: the recipe has a surgery and no budget.
+            BudgetError: the recipe has a surgery and no budget; one that is out of reach is told on entering.
         """
         if is_masked(model):
             raise IncompatibleError(
@@ -130,6 +130,9 @@ class Session:
 
     def __enter__(self) -> Self:
         recipe = self.recipe
+        if recipe.surgery is not None and self.budget is not None:  # a budget out of reach is told now, not in hours
+            weights = {n: p.detach() for n, p in parameters_of(self.model).items()}
+            self._decide(self.budget.keep, saliency=weights)
         if recipe.regularizer is not None:
             known = set(self.model.parameters())
             self._attached = recipe.regularizer.attach(self.model, self.graph)
@@ -145,7 +148,7 @@ class Session:
             if recipe.regularizer is not None:
                 recipe.regularizer.start(self._moment("regularizer"))
         else:
-            self._restore_(self._state)
+            self.restore_(self._state)
         self._listen_()
         return self
 
@@ -204,7 +207,8 @@ class Session:
         """Go on from `state_dict()`. Call it before the session is entered; load model and optimiser after that."""
         self._state = state
 
-    def _restore_(self, state: Mapping[str, Any]) -> None:
+    def restore_(self, state: Mapping[str, Any]) -> None:
+        """Go to where `state_dict()` was taken, in a session that is entered already."""
         self._step = int(state["step"])
         self._memory = {part: dict(tensors) for part, tensors in state["memory"].items()}
         self._generator.set_state(state["generator"])
@@ -212,6 +216,11 @@ class Session:
             self.plan = plan_from_json(str(state["plan"]))
             if is_masked(self.model):
                 remask_(self.model, self.plan)
+
+    @property
+    def taken(self) -> int:
+        """Optimiser steps taken."""
+        return self._step
 
     def _moment(self, part: str, *, ended: bool = False) -> Moment:
         final, second = self.budget.keep if self.budget is not None else 1.0, self.optimizer.state

@@ -15,7 +15,7 @@ from secateur.apply.layers import along, bias_size, row, twin, weight_of
 from secateur.core.contracts import Call, Candidate, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError
 from secateur.core.paper import Paper
-from secateur.lowrank.base import checked, factorizer, lost_share, measured_curve, refused, steps, svd_of
+from secateur.lowrank.base import checked, factorizer, lost_share, refused, steps, svd_of
 
 
 class Held(nn.Module):
@@ -99,11 +99,16 @@ class LowRankPlusSparse(Factorizer):
         return (min(_matrix(module).shape),)
 
     def curve(self, module: nn.Module) -> Sequence[Candidate]:
-        """1, 2, 3, 4, 6, 8, 12, … as far as there is something to gain, with what is lost at each."""
-        matrix = _matrix(module)
-        most = max(1, min(*matrix.shape, matrix.numel() // sum(matrix.shape)))
-        choices = [(rank,) for rank in steps(most)]
-        return measured_curve(self, module, choices, lambda ranks: self.factorize(module, ranks))
+        """1, 2, 3, 4, 6, 8, 12, … as far as there is something to gain, with what is lost after the first turn."""
+        matrix, kept = _matrix(module), self._entries(module)
+        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+        found: list[Candidate] = []
+        for rank in steps(max(1, min(*matrix.shape, matrix.numel() // sum(matrix.shape)))):
+            rest = matrix - (u[:, :rank] * s[:rank]) @ vh[:rank]
+            lost = lost_share(matrix, _largest(rest, kept) + matrix - rest)
+            if not found or lost < found[-1].lost:
+                found.append(Candidate((rank,), lost))
+        return found
 
     def unfoldings(self, module: nn.Module) -> Sequence[Tensor]:
         """None: the rank is that of what is left without the sparse part, which depends on the rank."""

@@ -1,11 +1,14 @@
 """Factorizers against numbers by hand, plain loops and libraries that they do not use."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
+from secateur.core.errors import UnsupportedError
 from secateur.core.rng import generator
 from secateur.lowrank import CP, SVD, TT, LowRankPlusSparse, Spatial, Tucker2
 
@@ -167,3 +170,24 @@ def test_factors_against_a_plain_convolution():
         factors = one.factorize(layer, tuple(max(1, r // 3) for r in one.full(layer)))
         wanted = conv2d(x, one.weight(factors), layer.bias, **settings)
         assert torch.allclose(factors(x), wanted, atol=1e-10)
+
+
+@pytest.mark.parametrize("one", [CP(), Tucker2(), TT()], ids=repr)
+def test_without_tensorly(one, monkeypatch):
+    """The error names the extra."""
+    monkeypatch.setitem(sys.modules, "tensorly", None)
+    layer = linear(normal(6, 8)) if isinstance(one, TT) else conv(normal(4, 3, 3, 3))
+    with pytest.raises(UnsupportedError, match=r"secateur\[lowrank\]"):
+        one.factorize(layer, (1,) * len(one.full(layer)))
+
+
+def test_backend_of_the_user_stays():
+    import tensorly
+
+    before = tensorly.get_backend()
+    tensorly.set_backend("pytorch")
+    try:
+        Tucker2().factorize(conv(normal(4, 3, 3, 3)), (2, 2))
+        assert tensorly.get_backend() == "pytorch"
+    finally:
+        tensorly.set_backend(before)

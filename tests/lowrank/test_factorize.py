@@ -1,6 +1,7 @@
 """`factorize`: budgets to the number, exact surgery, what is refused, and that pruning goes on afterwards."""
 
 import copy
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -10,8 +11,8 @@ from torch import nn
 import secateur
 from secateur.apply.replacing import Layer
 from secateur.bench.zoo.lenet import lenet5, lenet_300_100
-from secateur.core.contracts import Call
-from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
+from secateur.core.contracts import Call, Factorizer
+from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError, VerificationError
 from secateur.criteria import Magnitude
 from secateur.lowrank import FACTORIZERS, SVD, Tucker2
 from secateur.lowrank.choosing import Choice, by_budget, cheapest, choices, front
@@ -237,3 +238,37 @@ def test_zoo(make):
     found = secateur.factorize(make(), "svd", example_inputs=x, budget="0.4 macs")
     assert found.macs[1] <= 0.4 * found.macs[0]
     assert found.difference < 1e-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lying(Factorizer):
+    """Says that its factors stand for another weight than they do."""
+
+    def refusal(self, module):
+        return SVD().refusal(module)
+
+    def full(self, module):
+        return SVD().full(module)
+
+    def curve(self, module):
+        return SVD().curve(module)
+
+    def unfoldings(self, module):
+        return SVD().unfoldings(module)
+
+    def factorize(self, module, ranks):
+        return SVD().factorize(module, ranks)
+
+    def weight(self, factors):
+        return SVD().weight(factors) * (1 + 1e-5)
+
+    def params(self, module, ranks):
+        return SVD().params(module, ranks)
+
+    def macs(self, module, ranks, call):
+        return SVD().macs(module, ranks, call)
+
+
+def test_the_check_bites():
+    with pytest.raises(VerificationError, match="differs"):
+        secateur.factorize(small(), Lying(), example_inputs=X, energy=0.8)

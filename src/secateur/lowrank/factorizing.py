@@ -129,7 +129,11 @@ def factorize(
         raise UnsupportedError(f"{one!r} can factorize no layer ({reasons}). Choose another factorizer or layers.")
     before = (macs(model, example), parameters(model))
     chosen = _chosen(one, layers, whole, before, budget, energy, ranks)
-    whole |= {name: "nothing would be saved" for name in layers if chosen.get(name) is None and name not in whole}
+    whole |= {
+        name: "the best choice is the layer as it is"
+        for name in layers
+        if chosen.get(name) is None and name not in whole
+    }
     final = {name: r for name in layers if (r := chosen.get(name)) is not None}
     return _applied(model, one, example, {name: layers[name] for name in final}, final, whole, before)
 

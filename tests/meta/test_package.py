@@ -17,10 +17,13 @@ import pytest
 
 import secateur
 from secateur.allocation import ALLOCATIONS
+from secateur.compact import COMPACTS
 from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
@@ -30,15 +33,18 @@ SOURCE = Path(secateur.__file__).parent
 ROOT = SOURCE.parent.parent
 FOLDERS = {
     "allocation": ALLOCATIONS,
+    "compact": COMPACTS,
     "criteria": CRITERIA,
+    "distill": DISTILLATIONS,
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
+    "lowrank": FACTORIZERS,
     "methods": METHODS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect"}
+NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "rebuilding", "teaching", "tensors", "vbmf"}
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]
@@ -116,7 +122,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "tensorly"
 )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def _train(surgery: Surgery, stop: int = 0) -> Session:
     """Train the network of the contracts under the surgery; `stop` after so many steps, save, go on."""
     subject = cases.normed()
     model = copy.deepcopy(subject.model).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     session = Session(model, optimizer, recipe(surgery), graph=subject.graph, steps=_STEPS)
     with session:
         _steps(session, subject, 0, stop or _STEPS)
@@ -103,7 +103,7 @@ def _train(surgery: Surgery, stop: int = 0) -> Session:
     if not stop:
         return session
     model = copy.deepcopy(subject.model).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     session = Session(model, optimizer, recipe(surgery), graph=subject.graph, steps=_STEPS)
     session.load_state_dict(saved[2])
     with session:

@@ -42,11 +42,13 @@ class Train(Step):
     def apply(self, state: State, given: Given) -> State:
         """The trained network; masks and codes stay what they are."""
         if given.data is None:
-            raise MissingEvidenceError(f"{self}: there is no data. Pass data=, an iterable of (inputs, target) batches.")
+            raise MissingEvidenceError(
+                f"{self}: there is no data. Pass data=, an iterable of (inputs, target) batches."
+            )
         student, data, loss = copied(state.model), given.data, given.loss
         with ExitStack() as stack:
             if self.distill:
-                how = Distill(DISTILLATIONS[self.distill]())
+                how = Distill(by=DISTILLATIONS[self.distill]())
                 lesson = stack.enter_context(taught(student, given.dense, how, loss=loss))
                 data, loss = lesson.batches(data), lesson.loss
             how_long = FineTune(epochs=self.epochs, lr=self.lr, optimizer=self.optimizer)

@@ -30,6 +30,7 @@ from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
+from secateur.quantize import dequantize_, quantize, quantized_of
 
 __version__ = library_version()
 
@@ -48,12 +49,15 @@ __all__ = [
     "compare",
     "compress",
     "cost",
+    "dequantize_",
     "export",
     "load",
     "mask",
     "measure",
     "plan",
     "plan_by_hand",
+    "quantize",
+    "quantized_of",
     "save",
     "score",
     "shrink",

@@ -22,6 +22,7 @@ from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
 from secateur.methods import METHODS
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -34,6 +35,7 @@ FOLDERS = {
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
     "methods": METHODS,
+    "quantizers": QUANTIZERS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,

@@ -185,7 +185,7 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
     originals = {leaf: chain.original for leaf, chain in chains.items()}
     with torch.no_grad():
         for leaf, chain in chains.items():
-            originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))
+            originals[leaf].copy_(chain())  # masked, and whatever stands behind the mask
             del module.parametrizations[leaf]  # type: ignore[operator, union-attr]
     if not parametrize.is_parametrized(module):
         del module.parametrizations

@@ -20,6 +20,7 @@ from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -32,6 +33,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "schedules": SCHEDULES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
+    "quantizers": QUANTIZERS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
@@ -44,7 +46,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, allocations, schedules, regularisers, repairs, models."""
+    """List what there is: recipes, criteria, granularities and every other kind of part, and models."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

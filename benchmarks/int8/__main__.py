@@ -14,13 +14,15 @@ from typing import Any
 import torch
 
 from benchmarks.int8.page import PAGE, page
-from benchmarks.int8.steps import rounded, runtime, simulated, weights
+from benchmarks.int8.steps import rounded, runtime, simulated, timing, weights
 from benchmarks.int8.subject import CALIBRATION, Subject, subject
 
 RECORDS = Path(__file__).with_name("records.jsonl")
 STEPS: dict[str, Callable[[Subject, int], Iterator[dict[str, Any]]]] = {
     "onnxruntime": partial(runtime, which="onnxruntime"),
     "openvino": partial(runtime, which="openvino"),
+    "onnxruntime timing": partial(timing, which="onnxruntime"),
+    "openvino timing": partial(timing, which="openvino"),
     "weights": weights,
     "simulated": simulated,
     "rounded": rounded,

@@ -16,12 +16,13 @@ _HEAD = """\
 Written by `make bench-int8`. ImageNet weights; nothing is trained. *Agreement* is how often the first guess is the
 dense network's, in % of {photos} held-out photos, ± its binomial standard error; it needs no labels and is not ImageNet
 top-1. *Logit error* is the distance of all logits from the dense network's, relative to how much those differ from
-photo to photo. Ranges come from {crops} random crops of other photos; with several seeds, which draw them, figures are means."""
+photo to photo. Ranges come from {crops} random crops of other photos; with several
+seeds, which draw them, figures are means."""
 
 _RUNTIMES = """\
 ## In a runtime
 
-Weights by output channel, activations by tensor; the whole network in integers. Latency of one photo on one thread,
+Weights by output channel, activations by tensor; the whole network in integers. CPU time of one photo on one thread,
 median in milliseconds; float32 and int8 in turn, in the same runtime, one runtime for each process."""
 
 _SIMULATED = """\
@@ -41,7 +42,7 @@ def page(records: Sequence[Mapping[str, Any]], photos: int, crops: int) -> str:
     """The whole page as Markdown."""
     steps = {step: [r for r in records if r["step"] == step] for step in dict.fromkeys(r["step"] for r in records)}
     parts = [_HEAD.format(photos=photos, crops=crops)]
-    found = {name: steps[name] for name in RUNTIMES if name in steps}
+    found = {name: [*steps[name], *steps.get(f"{name} timing", [])] for name in RUNTIMES if name in steps}
     if found:
         parts.append(f"{_RUNTIMES}\n\n{_runtimes(found)}")
     tried = [*steps.get("simulated", []), *steps.get("rounded", [])]
@@ -72,8 +73,8 @@ def _runtimes(steps: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     rows = []
     for step, records in steps.items():
         for name in dict.fromkeys(r["name"] for r in records):
-            mine = [r for r in records if r["name"] == name]
-            timed = [r["latency"] for r in mine if "latency" in r]
+            mine = [r for r in records if r["name"] == name and "agreement" in r]
+            timed = [r["latency"] for r in records if r["name"] == name and "latency" in r]
             rows.append([RUNTIMES[step], name, *_quality(mine), *_times(timed), _sizes(mine[0])])
     head = ["runtime", "range", "agreement", "logit error", "float32 ms", "int8 ms", "times faster", "MB"]
     return _markdown(head, rows)
@@ -84,7 +85,11 @@ def _times(timed: Sequence[Mapping[str, Any]]) -> list[str]:
         return ["", "", ""]
     slow, fast = ([t[name]["p50"] for t in timed] for name in ("float32", "int8"))
     faster = [a / b for a, b in zip(slow, fast, strict=True)]
-    return [f"{median(slow):.2f}", f"{median(fast):.2f}", f"{median(faster):.1f} ({min(faster):.1f} to {max(faster):.1f})"]
+    return [
+        f"{median(slow):.2f}",
+        f"{median(fast):.2f}",
+        f"{median(faster):.1f} ({min(faster):.1f} to {max(faster):.1f})",
+    ]
 
 
 def _sizes(record: Mapping[str, Any]) -> str:

@@ -11,12 +11,14 @@ from secateur.quantize.simulating import (
     remove_input_grids_,
     simulate,
 )
+from secateur.quantize.soft_sharing import Mixture
 from secateur.quantize.weights import dequantize_, is_quantized, quantize, quantized_of
 
 __all__ = [
     "Activations",
     "AdaRound",
     "Int8File",
+    "Mixture",
     "correct_biases_",
     "dequantize_",
     "equalize_",

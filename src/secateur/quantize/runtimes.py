@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,7 +110,14 @@ def export_int8(
 
 
 def int8_latency(
-    model: nn.Module, example_inputs: Any, file: Int8File, *, threads: int = 1, repeats: int = 20, seconds: float = 1.0
+    model: nn.Module,
+    example_inputs: Any,
+    file: Int8File,
+    *,
+    threads: int = 1,
+    repeats: int = 20,
+    seconds: float = 1.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Latency]:
     """Time a network in floating point and in integers, in turn, in the same runtime.
 
@@ -120,6 +128,7 @@ def int8_latency(
         threads: threads that the runtime may use.
         repeats: timed passes of each, at least.
         seconds: time spent on each, at least.
+        clock: `time.process_time` where others use the machine too.
 
     Returns:
         "float32" and "int8".
@@ -132,7 +141,7 @@ def int8_latency(
     batch = len(example.tensors()[0])
     return {
         name: Latency(file.runtime, p50, p90, "cpu", threads, batch, count)
-        for name, (p50, p90, count) in pass_times(passes, repeats=repeats, seconds=seconds).items()
+        for name, (p50, p90, count) in pass_times(passes, repeats=repeats, seconds=seconds, clock=clock).items()
     }
 
 

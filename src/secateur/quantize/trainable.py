@@ -6,6 +6,7 @@ Each is a parametrisation of the weight, behind the mask if there is one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
@@ -52,17 +53,14 @@ class SharedLevels(QuantizedWeight):
         super().__init__()
         assert quantized.levels is not None
         levels = quantized.levels
-        kinds = levels.abs() if pairs else levels
-        magnitudes, place = kinds[levels != 0].unique(return_inverse=True)
-        self.magnitudes = nn.Parameter(magnitudes.to(weight))
         sign = torch.sign(levels) if pairs else (levels != 0).to(levels.dtype)
-        where = torch.zeros_like(levels, dtype=torch.long)
-        where[levels != 0] = place
+        place, first = _parameters_of(levels.tolist(), pairs=pairs)
+        self.magnitudes = nn.Parameter((levels * sign)[first].to(weight))
         # Codes lie in memory as the weight does, or every pass would shuffle a channels-last weight back.
         self.order = _order(weight)
         self.shape = tuple(weight.shape[d] for d in self.order)
         self.register_buffer("codes", quantized.codes.permute(self.order).flatten().contiguous())
-        self.register_buffer("place", where)
+        self.register_buffer("place", torch.tensor(place, device=weight.device))
         self.register_buffer("sign", sign.to(weight))
 
     def levels(self) -> Tensor:
@@ -191,6 +189,27 @@ def scale_gradient(x: Tensor, gain: float) -> Tensor:
 def round_through(x: Tensor) -> Tensor:
     """`x` rounded, halves to the even number, with gradients as if it were not."""
     return _straight(x, torch.round(x.detach()), x.new_ones((), dtype=torch.bool))
+
+
+def _parameters_of(levels: Sequence[float], *, pairs: bool) -> tuple[list[int], list[int]]:
+    """Which parameter is behind each level, and at which level each parameter is found; a zero has none.
+
+    Equal levels are not one parameter: the first with a plus is paired with the first with a minus, and so on.
+    """
+    counts: dict[float, int] = {}
+    known: dict[tuple[float, int], int] = {}
+    place, first = [], []
+    for number, level in enumerate(levels):
+        if not level:
+            place.append(0)
+            continue
+        turn = counts[level] = counts.get(level, 0) + 1
+        key = (abs(level) if pairs else level, turn)
+        if key not in known:
+            known[key] = len(known)
+            first.append(number)
+        place.append(known[key])
+    return place, first
 
 
 def _order(weight: Tensor) -> tuple[int, ...]:

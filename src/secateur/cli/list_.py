@@ -24,6 +24,7 @@ from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "recipes": METHODS,
@@ -31,6 +32,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "granularities": GRANULARITIES,
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
+    "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "quantizers": QUANTIZERS,

@@ -124,6 +124,20 @@ def test_masks_stay(quantizer, train):
     student(X)  # the copy's classes are its own
 
 
+def test_masking_comes_first():
+    """Masking again what is quantized is refused, whether it was masked before or not; shrinking keeps its values."""
+    graph = secateur.trace(net(), X)
+    plan = secateur.plan_by_hand(graph, {"0": [0, 2]})
+    with pytest.raises(IncompatibleError, match="dequantize_"):
+        secateur.mask(quantize(secateur.mask(net(), plan), KMeans(bits=2)), plan)
+    with pytest.raises(IncompatibleError, match="fingerprint"):
+        secateur.mask(quantize(net(), KMeans(bits=2)), plan)
+    student = quantize(secateur.mask(net(), plan), KMeans(bits=2))
+    small = secateur.shrink(student, plan)
+    assert len(small[3].weight.unique()) <= 4
+    assert torch.allclose(small(X), student(X), atol=1e-6)
+
+
 def test_unmasking_bakes_the_values():
     model = quantize(masked(), KMeans(bits=2))
     wanted = model[3].weight.detach().clone()

@@ -68,8 +68,14 @@ def mask(model: nn.Module, plan: PruningPlan, *, straight_through: bool = False)
         through, with exactly zero gradient.
 
     Raises:
-        IncompatibleError: the plan was made for another structure.
+        IncompatibleError: the plan was made for another structure, or something else stands behind a mask already.
     """
+    for name, module in model.named_modules():
+        if any(len(chain) > 1 for chain in _chains(module).values()):
+            raise IncompatibleError(
+                f"weights of {name or 'the model'} are quantized behind their masks, and would be no more. Mask first, "
+                "then quantize; or call dequantize_(model) before."
+            )
     student = copied(model)
     masks, live = masks_of(student), live_of(student)
     kind = SoftMasked if straight_through else Masked

@@ -55,11 +55,12 @@ def records() -> list[dict[str, Any]]:
 
 
 def _run(step: str, seed: int) -> None:
-    found = list(STEPS[step](subject(seed), seed))
-    with RECORDS.open("a") as file:
-        for record in found:
-            print(json.dumps({"step": step, "seed": seed, **record}), file=file)
-            print(step, seed, record, flush=True)
+    found = []
+    for record in STEPS[step](subject(seed), seed):
+        found.append(json.dumps({"step": step, "seed": seed, **record}))
+        print(found[-1], flush=True)
+    with RECORDS.open("a") as file:  # all of a step or nothing
+        file.writelines(f"{line}\n" for line in found)
 
 
 if __name__ == "__main__":

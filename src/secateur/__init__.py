@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.coding import inspect, pack, unpack
 from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.errors import SecateurError
@@ -49,14 +50,17 @@ __all__ = [
     "compress",
     "cost",
     "export",
+    "inspect",
     "load",
     "mask",
     "measure",
+    "pack",
     "plan",
     "plan_by_hand",
     "save",
     "score",
     "shrink",
     "trace",
+    "unpack",
     "verify",
 ]

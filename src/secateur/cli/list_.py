@@ -13,6 +13,7 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.coding import CODECS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
 from secateur.evidence import COLLECTORS
@@ -33,6 +34,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "collectors": COLLECTORS,
+    "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
 Kind = StrEnum("Kind", list(KINDS))  # type: ignore[misc]  # derived from the registries on purpose
@@ -44,7 +46,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, allocations, schedules, regularisers, repairs, models."""
+    """List what there is: recipes, criteria, granularities, allocations, schedules, repairs, codecs, models and more."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

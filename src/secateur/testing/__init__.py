@@ -4,6 +4,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 """
 
 from secateur.testing.allocation import AllocationContract
+from secateur.testing.codec import CodecContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.criterion import CriterionContract
 from secateur.testing.granularity import GranularityContract
@@ -18,6 +19,7 @@ __all__ = [
     "TINY",
     "AllocationContract",
     "Around",
+    "CodecContract",
     "CollectorContract",
     "CriterionContract",
     "GranularityContract",

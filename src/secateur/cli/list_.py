@@ -46,7 +46,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, allocations, schedules, repairs, codecs, models and more."""
+    """List what there is: recipes, criteria, granularities, allocations, schedules, codecs, models and more."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

@@ -146,16 +146,20 @@ def unpack(
         CodecError: the file is truncated, tampered with, not one of ours, or claims too much.
         IncompatibleError: `model` has another structure.
     """
-    content = read_bytes(path)
     where = repr(os.fspath(path))
-    header, streams = from_bytes(content, where)
-    allowance = Allowance.of(len(content), entries)
-    tensors = {entry.name: tensor for entry, tensor, _, _ in _decoded(header, streams, allowance)}
+    header, tensors = read(read_bytes(path), where, entries)
     aliases = {entry.name: entry.alias for entry in header.entries if entry.alias}
     if model is None:
         return {e.name: tensors[e.alias or e.name] for e in header.entries}
     plan = plan_from_json(header.plan) if header.plan else None
     return rebuilt(model, plan, tensors, aliases, where)
+
+
+def read(content: bytes, where: str, entries: int | None = None) -> tuple[Header, dict[str, Tensor]]:
+    """Header and tensors of a file that is in memory already; as `unpack`."""
+    header, streams = from_bytes(content, where)
+    allowance = Allowance.of(len(content), entries)
+    return header, {entry.name: tensor for entry, tensor, _, _ in _decoded(header, streams, allowance)}
 
 
 def inspect(path: str | os.PathLike[str], *, entries: int | None = None) -> Packed:

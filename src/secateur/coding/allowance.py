@@ -9,7 +9,12 @@ from secateur.core.errors import CodecError
 #: Without a word from the caller, a file may hold this many entries, and so many more per byte of it.
 ENTRIES, PER_BYTE = 2**22, 2**12
 #: Bits that the adaptive coder may decode: a few microseconds each.
-STEPS, STEPS_PER_BYTE = 2**20, 2**10
+STEPS, STEPS_PER_BYTE = 2**16, 2**12
+
+
+def affordable(steps: int, size: int) -> bool:
+    """Whether a stream of `size` bytes may take so many steps; if all streams keep to it, any file of theirs does."""
+    return steps <= 2**10 + STEPS_PER_BYTE // 2 * size
 
 
 @dataclass(slots=True)

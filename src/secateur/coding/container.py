@@ -97,10 +97,9 @@ def unsealed(content: bytes, name: str) -> bytes:
 
 def to_bytes(header: Header, streams: Iterable[bytes]) -> bytes:
     """A whole file, seal included; `streams` are sealed already."""
-    plain = _header_to_bytes(header)
-    machine = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-    deflated = machine.compress(plain) + machine.flush()
-    head = MAGIC + bytes([SCHEMA]) + varint(len(deflated)) + varint(len(plain)) + deflated
+    plain = header_to_bytes(header)
+    small = deflated(plain)
+    head = MAGIC + bytes([SCHEMA]) + varint(len(small)) + varint(len(plain)) + small
     content = head + b"".join(streams)
     return content + hashlib.sha256(content).digest()[:SEAL]
 
@@ -135,7 +134,14 @@ def from_bytes(content: bytes, where: str) -> tuple[Header, Mapping[str, bytes]]
     return header, streams
 
 
-def _header_to_bytes(header: Header) -> bytes:
+def deflated(plain: bytes) -> bytes:
+    """A header as it stands in a file."""
+    machine = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+    return machine.compress(plain) + machine.flush()
+
+
+def header_to_bytes(header: Header) -> bytes:
+    """A header before it is deflated."""
     numbers = {entry.name: i for i, entry in enumerate(header.entries)}
     plan = header.plan.encode()
     out = [varint(len(header.entries)), varint(len(plan))]

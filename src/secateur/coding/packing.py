@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class PackedTensor:
         form: how zeros are told from the rest: `mixed`, `golomb_rice`, `density`, `relative`, `dense` or `stored`.
         codec: what wrote the values.
         bytes: of its stream.
+        dense: bytes of its entries, each in its own type.
         ideal: bytes that an ideal coder would spend under the model that was used; headers and codebooks come on top.
     """
 
@@ -50,6 +51,7 @@ class PackedTensor:
     form: str
     codec: str
     bytes: int
+    dense: int
     ideal: float
 
 
@@ -125,6 +127,14 @@ def pack(
     header = Header(tuple(everything), text)
     content = to_bytes(header, [streams[entry.name] for entry in everything if not entry.alias])
     return _report(write_bytes(path, content), len(content), header, tuple(rows.values()))
+
+
+@overload
+def unpack(path: str | os.PathLike[str], model: None = None, *, entries: int | None = None) -> dict[str, Tensor]: ...
+
+
+@overload
+def unpack(path: str | os.PathLike[str], model: nn.Module, *, entries: int | None = None) -> nn.Module: ...
 
 
 def unpack(
@@ -211,7 +221,8 @@ def _decoded(
 def _row(entry: Entry, value: Tensor, form: str, codec: str, ideal: float) -> PackedTensor:
     kind = str(entry.dtype).removeprefix("torch.")
     nonzeros = int(nonzeros_of(value))
-    return PackedTensor(entry.name, entry.shape, kind, nonzeros, form, codec, entry.length, ideal)
+    dense = entry.entries * entry.dtype.itemsize
+    return PackedTensor(entry.name, entry.shape, kind, nonzeros, form, codec, entry.length, dense, ideal)
 
 
 def nonzeros_of(value: Tensor) -> int:
@@ -232,5 +243,5 @@ def _check_quantized(quantized: Mapping[str, Quantized], tensors: Mapping[str, T
 
 
 def _report(path: Path, size: int, header: Header, rows: tuple[PackedTensor, ...]) -> Packed:
-    dense = sum(prod(e.shape) * e.dtype.itemsize for e in header.entries if not e.alias)
+    dense = sum(row.dense for row in rows)
     return Packed(path, size, size - sum(row.bytes for row in rows), dense, rows, bool(header.plan))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from secateur.coding.allowance import Allowance
+from secateur.coding.allowance import Allowance, affordable
 from secateur.coding.arithmetic import Decoder, Encoder, Ideal
 from secateur.coding.bits import Cursor, varint
 from secateur.coding.codecs.base import CODECS, Whole, damaged, entropy, tensor
@@ -45,19 +45,34 @@ class Stream:
         form: how zeros are told from the rest, one of `FORMS`.
         codec: what writes the values.
         ideal: bytes that an ideal coder would spend under the same model, codebook and headers left out.
+        steps: bits of the adaptive coder that reading takes, about.
     """
 
     content: bytes
     form: str
     codec: str
     ideal: float
+    steps: int = 0
 
 
 def stream_of(parts: Split) -> Stream:
     """The shortest stream that was found."""
     if not parts.bits.size:
         return Stream(b"", "stored", "fixed", 0.0)
-    return min(_candidates(parts), key=lambda one: len(one.content))
+    allowed = (one for one in _candidates(parts) if affordable(one.steps, len(one.content)))
+    return min(allowed, key=lambda one: len(one.content))
+
+
+def forced(parts: Split, form: str, codec: str) -> bytes:
+    """A stream of a form and a codec that are not chosen by size; for a codebook. `stream_of` is what to use."""
+    names = (codec,)
+    if form == "dense":
+        return next(_whole(parts, _table(parts), names)).content
+    if form == "relative":
+        return _relative(parts, _table(parts), names).content
+    head = bytes([FORMS.index(form) | KINDS.index(parts.kind) << 4])
+    places_ = next(content for name, content, _ in _positions(parts) if name == form)
+    return head + _table(parts) + places_ + _symbols(parts.codes[parts.mask] - 1, names)[0]
 
 
 def tensor_of(
@@ -105,7 +120,8 @@ def _candidates(parts: Split) -> Iterator[Stream]:
     for form, places_, ideal in _positions(parts):
         head = bytes([FORMS.index(form) | KINDS.index(parts.kind) << 4])
         codes, codec, bits = _symbols(parts.codes[parts.mask] - 1)
-        yield Stream(head + table + places_ + codes, form, codec, (ideal + bits) / 8)
+        steps_ = _steps(parts, codec, int(parts.mask.sum()))
+        yield Stream(head + table + places_ + codes, form, codec, (ideal + bits) / 8, steps_)
     if parts.mask.any():
         yield _relative(parts, table)
 
@@ -120,7 +136,7 @@ def _candidates_of_bits(parts: Split) -> Iterator[Stream]:
         content, bits = planes_to_bytes(octets_of(parts.bits[parts.mask.ravel()], parts.itemsize), parts.itemsize)
         for form, places_, ideal in _positions(parts):
             head = bytes([FORMS.index(form) | kind])
-            yield Stream(head + places_ + content, form, "planes", (ideal + bits) / 8)
+            yield Stream(head + places_ + content, form, "planes", (ideal + bits) / 8, _steps(parts, "planes", 0))
 
 
 def _table(parts: Split) -> bytes:
@@ -150,29 +166,32 @@ def _mixed(parts: Split, table: bytes) -> Iterator[Stream]:
     code_grid(coder, parts.codes, best[1])
     setting = bytes([_FIRM.index(best[1].firm) | bool(best[1].period) << 4])
     most = b"" if parts.kind == "codebook" else varint(levels)
-    yield Stream(head + table + setting + most + coder.finish(), "mixed", "adaptive", best[0] / 8)
+    content = head + table + setting + most + coder.finish()
+    yield Stream(content, "mixed", "adaptive", best[0] / 8, parts.rows + parts.columns + live)
 
 
-def _whole(parts: Split, table: bytes) -> Iterator[Stream]:
+def _whole(parts: Split, table: bytes, names: Sequence[str] = _CODECS) -> Iterator[Stream]:
     """Zeros as symbols like others."""
     head = bytes([FORMS.index("dense") | KINDS.index(parts.kind) << 4])
     zeros = not parts.mask.all()
-    codes, codec, bits = _symbols(parts.codes.ravel() - (not zeros))
-    yield Stream(head + table + bytes([zeros]) + codes, "dense", codec, bits / 8)
+    codes, codec, bits = _symbols(parts.codes.ravel() - (not zeros), names)
+    spent = _STEPS * parts.codes.size if codec == "adaptive" else 0
+    yield Stream(head + table + bytes([zeros]) + codes, "dense", codec, bits / 8, spent)
 
 
-def _relative(parts: Split, table: bytes) -> Stream:
+def _relative(parts: Split, table: bytes, names: Sequence[str] = _CODECS) -> Stream:
     """Deep Compression's form: steps and values, fillers of value zero among them."""
     positions = np.flatnonzero(parts.mask)
     codes = parts.codes.ravel()[positions]
     bits = best_bits(positions, entropy(codes) / codes.size)
     found, leads = steps(positions, bits)
     values = np.where(leads < 0, 0, codes[leads])
-    first, _, ideal = _symbols(found)
-    second, codec, more = _symbols(values)
+    first, other, ideal = _symbols(found, names)
+    second, codec, more = _symbols(values, names)
+    spent = _STEPS * found.size * ((other == "adaptive") + (codec == "adaptive"))
     head = bytes([FORMS.index("relative") | KINDS.index(parts.kind) << 4])
     content = head + table + varint(found.size) + varint(len(first)) + first + second
-    return Stream(content, "relative", codec, (ideal + more) / 8)
+    return Stream(content, "relative", codec, (ideal + more) / 8, spent)
 
 
 def _positions(parts: Split) -> Iterator[tuple[str, bytes, float]]:
@@ -190,17 +209,22 @@ def _positions(parts: Split) -> Iterator[tuple[str, bytes, float]]:
         yield "density", reduced + varint(len(cells)) + cells, 8.0 * len(cells)
 
 
+def _steps(parts: Split, codec: str, count: int) -> int:
+    """Steps of flags, counts of a density, and codes."""
+    return 9 * min(parts.rows + parts.columns, 2**16) + (_STEPS * count if codec == "adaptive" else 0)
+
+
 def _reducible(parts: Split) -> bool:
     if parts.rows + parts.columns > 2**16 or parts.bits.size < 64:
         return False
     return not (parts.mask.any(1).all() and parts.mask.any(0).all())
 
 
-def _symbols(symbols: Whole) -> tuple[bytes, str, float]:
+def _symbols(symbols: Whole, names: Sequence[str] = _CODECS) -> tuple[bytes, str, float]:
     """Symbols by the codec that needs the fewest bytes: `(bytes, its name, ideal bits)`."""
     given = tensor(symbols)
-    names = ["fixed", "huffman"] + ["range"] * available()
-    names += ["adaptive"] * (_STEPS * symbols.size <= SLOW)
+    left_out = {"range": not available(), "adaptive": _STEPS * symbols.size > SLOW}
+    names = [name for name in names if not left_out.get(name)]
     found = [(bytes([_CODECS.index(name)]) + CODECS[name]().encode(given), name) for name in names]
     content, name = min(found, key=lambda one: len(one[0]))
     return content, name, entropy(symbols)

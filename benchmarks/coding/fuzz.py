@@ -1,9 +1,9 @@
 """Mutated files: what is damaged must be refused, and what is forged must not crash, hang or eat memory.
 
 Two kinds. A *damaged* file has bits flipped, an end cut off, pieces exchanged, repeated or put in: reading it must
-raise `CodecError` (other tensors than the original's would be silence). A *forged* file was damaged before its checksums were
-made, or claims something hostile in its header: it may hold other tensors, but nothing else than `CodecError` may come
-out, and a file of a kilobyte may not ask for gigabytes.
+raise `CodecError` (other tensors than the original's would be silence). A *forged* file was damaged before its
+checksums were made, or claims something hostile in its header: it may hold other tensors, but nothing else than
+`CodecError` may come out, and a file of a kilobyte may not ask for gigabytes.
 """
 
 from __future__ import annotations

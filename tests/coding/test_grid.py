@@ -9,9 +9,9 @@ from secateur.coding.arithmetic import Decoder, Encoder, Ideal
 from secateur.coding.grid import Shape, code_grid
 
 
-def coded(codes, levels, period=0, firm=16):
+def coded(codes, levels, period=0):
     codes = np.asarray(codes, dtype=np.int64)
-    shape = Shape(*codes.shape, levels, period, firm)
+    shape = Shape(*codes.shape, levels, period)
     coder, ideal = Encoder(), Ideal()
     code_grid(coder, codes, shape)
     code_grid(ideal, codes, shape)
@@ -39,7 +39,7 @@ def test_without_structure_it_costs_what_entropy_says():
     random = np.random.default_rng(0)
     codes = np.where(random.random((200, 200)) < 0.05, random.integers(1, 5, (200, 200)), 0)
     ideal = (mask_bits((codes > 0).mean(), codes.size) + 2 * (codes > 0).sum()) / 8
-    assert coded(codes, 4, firm=40) < 1.03 * ideal
+    assert coded(codes, 4) < 1.03 * ideal
 
 
 def test_full_and_empty_columns_cost_less_than_entropy():

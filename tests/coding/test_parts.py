@@ -11,7 +11,7 @@ from secateur.coding.alphabet import alphabet_from_bytes, alphabet_to_bytes
 from secateur.coding.bits import Cursor, pack_codes, pack_fixed, unpack_fixed, varint, windows
 from secateur.coding.density import density_from_bytes, density_to_bytes
 from secateur.coding.levels import in_order, levels_from_bytes, levels_to_bytes
-from secateur.coding.live import gather, live_from_bytes, live_to_bytes, scatter
+from secateur.coding.live import Known, gather, live_from_bytes, live_to_bytes, scatter
 from secateur.coding.planes import inflated, planes_from_bytes, planes_to_bytes
 from secateur.core.errors import CodecError
 
@@ -119,9 +119,9 @@ def test_density_uses_rows_and_columns():
 def test_live(rows, columns, seed):
     random = np.random.default_rng(seed)
     mask = random.random((rows, columns)) < 0.05
-    content, live_rows, live_columns = live_to_bytes(mask)
+    content, live_rows, live_columns = live_to_bytes(mask, Known())
     cursor = Cursor(content)
-    found = live_from_bytes(cursor, rows, columns)
+    found = live_from_bytes(cursor, rows, columns, Known())
     cursor.end()
     assert np.array_equal(found[0], live_rows)
     assert np.array_equal(found[1], live_columns)

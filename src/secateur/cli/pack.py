@@ -29,8 +29,8 @@ def pack(
 
     Every tensor is written in several forms, and the shortest stays: zeros as gaps (Golomb-Rice), as steps with filler
     zeros (Deep Compression), by density, or cell by cell with a coder that learns from rows, columns and neighbours;
-    values as levels of a codebook where there are few, else byte by byte. Prune and quantize first: weights that are all
-    different hardly get smaller.
+    values as levels of a codebook where there are few, else byte by byte. Prune and quantize first: weights that are
+    all different hardly get smaller.
 
     [bold]secateur unpack[/] reads the file, [bold]secateur inspect[/] shows what each tensor costs.
     """

@@ -107,3 +107,15 @@ class Ideal:
         """Count `bit`."""
         self.bits -= log2((chance if bit else 65536 - chance) / 65536)
         return bit
+
+
+class Both:
+    """Encodes, and counts what an ideal coder would spend."""
+
+    def __init__(self, encoder: Encoder, ideal: Ideal) -> None:
+        self._encoder, self._ideal = encoder, ideal
+
+    def code(self, bit: int, chance: int) -> int:
+        """Write and count `bit`."""
+        self._ideal.code(bit, chance)
+        return self._encoder.code(bit, chance)

@@ -14,10 +14,15 @@ import numpy as np
 
 from secateur.coding.arithmetic import BitCoder
 from secateur.coding.codecs.base import Whole
-from secateur.coding.live import code_flags
+from secateur.coding.live import Known, code_lines
 from secateur.coding.mixing import Mixer
 
-_FULLNESS = (0, 1, 2, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6)
+#: Levels are told apart in contexts up to this many; more are put together.
+_CLASSES = 16
+#: How many there were, in few classes: 0 1 2 3, 4-5, 6-8, 9-15, more.
+_FEW = (0, 1, 2, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6)
+#: round(3 log2(n + 1)) for n below 1024, in whole numbers: 2 k + 1 <= log2((n + 1)^6) for so many k.
+_THIRDS = tuple(min(31, ((n + 1) ** 6).bit_length() // 2) for n in range(1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,139 +34,205 @@ class Shape:
         columns: how many.
         levels: codes are from 0, nothing, to this.
         period: columns per row of the picture that a row of the grid is; 0 for none.
-        firm: how many cells the first guess about a row or column counts for.
     """
 
     rows: int
     columns: int
     levels: int
     period: int = 0
-    firm: int = 24
 
 
-def code_grid(coder: BitCoder, codes: Whole, shape: Shape, spend: Callable[[int], None] = lambda _: None) -> Whole:
+def code_grid(
+    coder: BitCoder,
+    codes: Whole,
+    shape: Shape,
+    *,
+    known: Known | None = None,
+    spend: Callable[[int], None] = lambda _: None,
+) -> Whole:
     """Code a grid.
 
     Args:
         coder: an encoder, or a decoder, for which `codes` are of no meaning.
         codes: `(rows, columns)`.
         shape: its outline.
+        known: what was in the tensors before.
         spend: is told how many cells will be coded, and may refuse.
 
     Returns:
         The codes.
     """
-    rows = code_flags(coder, (codes != 0).any(1))
-    columns = code_flags(coder, (codes != 0).any(0))
-    found = np.zeros_like(codes)
-    places = _Places(coder, shape)
-    values = _Values(coder, shape)
+    rows, columns = code_lines(coder, codes != 0, shape.period, known or Known())
     live = np.flatnonzero(columns).tolist()
     spend(len(live) * int(rows.sum()))
+    found = np.zeros_like(codes)
+    canvas = _Canvas(shape)
+    places, values = _Places(coder, canvas), _Values(coder, canvas)
     sure = len(live) == 1 or int(rows.sum()) == 1  # then a row or column that holds anything holds it here
-    width = shape.columns + 2 * places.margin
-    above, higher = [0] * width, [0] * width
     for row in np.flatnonzero(rows).tolist():
         given = codes[row].tolist()
-        here = [0] * width
-        places.start(row)
-        values.start()
+        canvas.start()
         for column in live:
-            if sure or places.code(int(given[column] != 0), column, here, above, higher):
-                found[row, column] = values.code(given[column], column)
-        above, higher = here, above
+            if sure or places.code(int(given[column] != 0), column, row):
+                found[row, column] = code = values.code(given[column], column)
+                canvas.put(column, code)
     return found
+
+
+class _Canvas:
+    """What was coded so far, with a margin of nothing.
+
+    Attributes:
+        here: codes of this row; above, higher: of the two rows before.
+        in_column: how many there were in each column.
+        in_row: how many in this row.
+        total: how many in all.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.margin = max(3, 2 * shape.period + 3)
+        self._width = shape.columns + 2 * self.margin
+        self.here, self.above, self.higher, self.highest = ([0] * self._width for _ in range(4))
+        self.in_column = [0] * self._width
+        self.in_row = self.total = 0
+
+    def start(self) -> None:
+        """Go to the next row."""
+        self.here, self.above, self.higher, self.highest = [0] * self._width, self.here, self.above, self.higher
+        self.in_row = 0
+
+    def put(self, column: int, code: int) -> None:
+        """Note a code."""
+        self.here[column + self.margin] = code
+        self.in_column[column + self.margin] += 1
+        self.in_row += 1
+        self.total += 1
 
 
 class _Places:
     """Whether a cell holds anything."""
 
-    def __init__(self, coder: BitCoder, shape: Shape) -> None:
-        self._coder, self._shape = coder, shape
-        self.margin = max(2, shape.period + 1)
-        columns = shape.columns
-        self._row_base = 1 + columns
-        self._near = self._row_base + shape.rows
-        self._picture = self._near + 64
-        self._full = self._picture + 128
-        self._mixer = Mixer(self._full + 8 * 16, 6, 8)
-        self._in_column = [0] * columns
-        self._priors = [2, shape.firm, shape.firm, 8, 8, 8]
-        self._row = 0
-        self._in_row = 0
+    _PRIORS = (12, 12, 8, 8, 8, 8, 8)
 
-    def start(self, row: int) -> None:
-        """Go to the next row."""
-        self._row, self._in_row = row, 0
+    def __init__(self, coder: BitCoder, canvas: _Canvas) -> None:
+        self._coder, self._canvas = coder, canvas
+        shape = canvas.shape
+        sizes = (shape.rows, shape.columns, 64, 256, 512, 256, 2048)
+        self._bases = [sum(sizes[:i]) for i in range(len(sizes))]
+        self._mixer = Mixer(sum(sizes), len(sizes), 1, rate=16)
 
-    def code(self, bit: int, column: int, here: list[int], above: list[int], higher: list[int]) -> int:
-        """One cell; notes it in `here`."""
-        at = column + self.margin
-        period = self._shape.period
+    def code(self, bit: int, column: int, row: int) -> int:
+        """One cell."""
+        canvas = self._canvas
+        here, above, counts = canvas.here, canvas.above, canvas.in_column
+        at = column + canvas.margin
+        count, in_row = counts[at], canvas.in_row
+        full = _FEW[count] if count < 16 else 7
+        wide = _FEW[in_row] if in_row < 16 else 7
+        up = (above[at] > 0) + (canvas.higher[at] > 0)
         near = (
-            here[at - 1]
-            | here[at - 2] << 1
-            | above[at] << 2
-            | higher[at] << 3
-            | above[at - 1] << 4
-            | above[at + 1] << 5
+            (here[at - 1] > 0)
+            | (here[at - 2] > 0) << 1
+            | (above[at] > 0) << 2
+            | (canvas.higher[at] > 0) << 3
+            | (above[at - 1] > 0) << 4
+            | (above[at + 1] > 0) << 5
         )
-        picture = 0
-        if period:
-            up = at - period
-            picture = 64 | here[up] | here[up - 1] << 1 | here[up + 1] << 2 | here[at - 1] << 3 | above[up] << 4
-        count = self._in_column[column]
-        full = _FULLNESS[count] if count < 16 else 7
-        count = self._in_row
-        wide = _FULLNESS[count] if count < 16 else 7
-        contexts = [
-            0,
-            1 + column,
-            self._row_base + self._row,
-            self._near + near,
-            self._picture + picture,
-            self._full + (full << 3 | wide),
-        ]
-        bit = self._mixer.code(self._coder, bit, contexts, self._priors, full)
-        if bit:
-            here[at] = 1
-            self._in_column[column] += 1
-            self._in_row += 1
-        return bit
+        if canvas.shape.period:
+            picture, around, weight = self._picture(at)
+        else:
+            picture = 0
+            around = (here[at - 1] > 0) + (here[at - 2] > 0) + (here[at - 3] > 0)
+            weight = 8 * count
+        up = min(3, up + (canvas.highest[at] > 0))
+        expected = min(1023, (5 * weight + 8) * (5 * in_row + 1) * 2048 // (200 * (canvas.total + 2)))
+        special = (
+            row,
+            column,
+            near,
+            picture,
+            around << 6 | full << 3 | wide,
+            up << 6 | full << 3 | around,
+            _THIRDS[expected] << 6 | around << 3 | wide,
+        )
+        contexts = [base + one for base, one in zip(self._bases, special, strict=True)]
+        return self._mixer.code(self._coder, bit, contexts, self._PRIORS, 0)
+
+    def _picture(self, at: int) -> tuple[int, int, int]:
+        """Neighbours in the picture: which hold something, how many do, and how full their columns are, in eighths."""
+        canvas = self._canvas
+        here, above, counts, period = canvas.here, canvas.above, canvas.in_column, canvas.shape.period
+        up, down = at - period, at + period
+        top = up - period
+        picture = (
+            128
+            | (here[up] > 0)
+            | (here[up - 1] > 0) << 1
+            | (here[up + 1] > 0) << 2
+            | (here[at - 1] > 0) << 3
+            | (above[up] > 0) << 4
+            | (above[down] > 0) << 5
+            | (above[at] > 0) << 6
+        )
+        around = sum(
+            here[place] > 0 for place in (up, up - 1, up + 1, at - 1, at - 2, top, up - 2, up + 2, top - 1, top + 1)
+        )
+        corners = counts[up - 1] + counts[up + 1] + counts[down - 1] + counts[down + 1]
+        weight = counts[at - 1] + counts[at + 1] + counts[up] + counts[down] + (corners >> 1) + 2 * counts[at]
+        return picture, min(7, around), weight
 
 
 class _Values:
     """Which of the levels a cell holds: the digits of its number, the highest first."""
 
-    def __init__(self, coder: BitCoder, shape: Shape) -> None:
-        self._coder = coder
-        self._levels = shape.levels
-        self._digits = max(0, (shape.levels - 1).bit_length())
-        self._size = 1 << self._digits
-        known = self._levels + 1
-        self._by_row = self._size
-        self._by_column = self._by_row + self._size * known
-        self._mixer = Mixer(self._by_column + self._size * known, 3, max(1, self._digits))
-        self._last_in_column = [0] * shape.columns
-        self._last = 0
+    _PRIORS = (2, 2, 2, 2, 2, 2)
 
-    def start(self) -> None:
-        """Go to the next row."""
+    def __init__(self, coder: BitCoder, canvas: _Canvas) -> None:
+        self._coder, self._canvas = coder, canvas
+        self._levels = canvas.shape.levels
+        self._digits = max(0, (self._levels - 1).bit_length())
+        self._size = 1 << self._digits
+        self._classes = min(self._levels, _CLASSES) + 1
+        several = 1 + 4 * self._classes + self._classes**2
+        self._mixer = Mixer(self._size * several, 6, max(1, self._digits), rate=20)
+        self._last_in_column = [0] * canvas.shape.columns
         self._last = 0
 
     def code(self, code: int, column: int) -> int:
         """One code, from 1 to `levels`."""
+        canvas, size, classes = self._canvas, self._size, self._classes
+        at = column + canvas.margin
+        up = self._class(canvas.here[at - canvas.shape.period]) if canvas.shape.period else 0
+        left = self._class(canvas.here[at - 1]) or up
+        last = self._last if canvas.in_row else 0
+        before = self._last_in_column[column]
+        pair = last * classes + before
+        bases = [
+            size * one
+            for one in (
+                0,
+                1 + last,
+                1 + classes + before,
+                1 + 2 * classes + left,
+                1 + 3 * classes + up,
+                1 + 4 * classes + pair,
+            )
+        ]
         prefix = 1
-        row = self._by_row + self._last * self._size
-        col = self._by_column + self._last_in_column[column] * self._size
         for place in range(self._digits - 1, -1, -1):
-            if (prefix << 1 | 1) << place > self._levels - 1 + self._size:  # a one would lead past the last level
+            if (prefix << 1 | 1) << place > self._levels - 1 + size:  # a one would lead past the last level
                 prefix <<= 1
                 continue
+            contexts = [base + prefix for base in bases]
             bit = (code - 1) >> place & 1
-            contexts = [prefix, row + prefix, col + prefix]
-            bit = self._mixer.code(self._coder, bit, contexts, [2, 8, 8], self._digits - 1 - place)
+            bit = self._mixer.code(self._coder, bit, contexts, self._PRIORS, self._digits - 1 - place)
             prefix = prefix << 1 | bit
-        found = prefix - self._size + 1
-        self._last = self._last_in_column[column] = found
+        found = prefix - size + 1
+        self._last = self._last_in_column[column] = self._class(found)
         return found
+
+    def _class(self, code: int) -> int:
+        if self._levels <= _CLASSES or not code:
+            return code
+        return 1 + (code - 1) * _CLASSES // self._levels

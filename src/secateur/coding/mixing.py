@@ -8,6 +8,7 @@ Files must decode on every machine, so tables are made with decimal arithmetic a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from functools import cache
 
@@ -17,6 +18,8 @@ from secateur.coding.arithmetic import BitCoder
 
 #: Stretched chances lie in [-WIDEST, WIDEST].
 WIDEST = 2839
+#: What a context saw longer ago than this counts less and less.
+_LONGEST = 1023
 
 
 @cache
@@ -64,7 +67,7 @@ class Mixer:
         self._chance += [32768] * contexts
         self._seen += [0] * contexts
 
-    def code(self, coder: BitCoder, bit: int, contexts: list[int], priors: list[int], chosen: int) -> int:
+    def code(self, coder: BitCoder, bit: int, contexts: Sequence[int], priors: Sequence[int], chosen: int) -> int:
         """Code one bit and learn from it.
 
         Args:
@@ -96,6 +99,7 @@ class Mixer:
         for place, guess in enumerate(guesses):
             weights[place] += (guess * step + 524288) >> 20
             context = contexts[place]
-            seen[context] += 1
+            if seen[context] < _LONGEST:
+                seen[context] += 1
             chance[context] += (target - chance[context]) // (seen[context] + priors[place])
         return bit

@@ -16,7 +16,8 @@ from secateur.coding.allowance import Allowance
 from secateur.coding.codecs.base import damaged
 from secateur.coding.container import Entry, Header, from_bytes, sealed, to_bytes, unsealed
 from secateur.coding.dtypes import number_of
-from secateur.coding.split import Split, split, split_grid
+from secateur.coding.live import Known
+from secateur.coding.split import Split, nonzero, outline, split, split_grid
 from secateur.coding.stream import stream_of, tensor_of
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.plan import PruningPlan
@@ -111,10 +112,12 @@ def pack(
     tensors, aliases = distinct(given)
     quantized = quantized or {}
     _check_quantized(quantized, tensors)
-    entries, streams, rows = {}, {}, {}
+    entries, streams, rows, known = {}, {}, {}, Known()
     for name, tensor in tensors.items():
         number_of(tensor.dtype, name)
-        found = stream_of(_split(tensor, quantized.get(name)))
+        parts = _split(tensor, quantized.get(name))
+        found = stream_of(parts, known)
+        known = known.then(tuple(tensor.shape), parts.mask)
         streams[name] = sealed(found.content)
         entries[name] = Entry(name, tensor.dtype, tuple(tensor.shape), len(streams[name]))
         value = quantized[name].values().to(tensor.dtype) if name in quantized else tensor
@@ -203,34 +206,29 @@ def _decoded(
     header: Header, streams: Mapping[str, bytes], allowance: Allowance
 ) -> Iterator[tuple[Entry, Tensor, str, str]]:
     """One tensor after another."""
+    known = Known()
     for entry in header.entries:
         if entry.alias:
             continue
         allowance.spend_entries(max(entry.entries, *entry.shape, 1), entry.name)
         try:
             tensor, form, codec = tensor_of(
-                unsealed(streams[entry.name], entry.name), entry.dtype, entry.shape, allowance
+                unsealed(streams[entry.name], entry.name), entry.dtype, entry.shape, allowance, known
             )
         except CodecError as error:
             raise CodecError(f"tensor {entry.name!r}: {error}") from error
         except (MemoryError, OverflowError) as error:
             raise damaged(f"tensor {entry.name!r} cannot be as large as it claims") from error
+        if len(entry.shape) > 1:
+            known = known.then(entry.shape, nonzero(tensor).reshape(outline(entry.shape)))
         yield entry, tensor, form, codec
 
 
 def _row(entry: Entry, value: Tensor, form: str, codec: str, ideal: float) -> PackedTensor:
     kind = str(entry.dtype).removeprefix("torch.")
-    nonzeros = int(nonzeros_of(value))
+    nonzeros = int(nonzero(value).sum())
     dense = entry.entries * entry.dtype.itemsize
     return PackedTensor(entry.name, entry.shape, kind, nonzeros, form, codec, entry.length, dense, ideal)
-
-
-def nonzeros_of(value: Tensor) -> int:
-    """Entries that have a bit set."""
-    flat = value.detach().cpu().contiguous().reshape(-1)
-    if not flat.numel():
-        return 0
-    return int((flat.view(torch.uint8).reshape(flat.numel(), -1) != 0).any(1).sum())
 
 
 def _check_quantized(quantized: Mapping[str, Quantized], tensors: Mapping[str, Tensor]) -> None:

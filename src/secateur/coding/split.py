@@ -7,6 +7,7 @@ from math import prod
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from secateur.coding.codecs.base import Whole
@@ -49,6 +50,14 @@ class Split:
     scales: np.ndarray | None = None
     dim: int = 0
     period: int = 0
+
+
+def nonzero(tensor: Tensor) -> Flags:
+    """Which entries have a bit set, row by row."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    if not flat.numel():
+        return np.zeros(0, dtype=bool)
+    return (flat.view(torch.uint8).reshape(flat.numel(), -1) != 0).any(1).numpy()
 
 
 def outline(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -122,8 +131,8 @@ def _few(filled: Patterns, itemsize: int) -> bool:
 def period_of(shape: tuple[int, ...]) -> int:
     """A picture's width where the columns may be pixels; a kernel's where they are its entries."""
     if len(shape) == 4 and shape[3] > 1:
-        return shape[3]
+        return shape[3] if shape[3] < 256 else 0
     if len(shape) == 2:
         side = round(shape[1] ** 0.5)
-        return side if side >= 8 and side * side == shape[1] else 0
+        return side if 8 <= side < 256 and side * side == shape[1] else 0
     return 0

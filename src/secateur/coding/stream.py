@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from secateur.coding.allowance import Allowance, affordable
-from secateur.coding.arithmetic import Decoder, Encoder, Ideal
+from secateur.coding.arithmetic import Both, Decoder, Encoder, Ideal
 from secateur.coding.bits import Cursor, varint
 from secateur.coding.codecs.base import CODECS, Whole, damaged, entropy, tensor
 from secateur.coding.codecs.range_ import available
@@ -19,19 +19,16 @@ from secateur.coding.density import density_from_bytes, density_to_bytes
 from secateur.coding.dtypes import from_octets, octets_of
 from secateur.coding.grid import Shape, code_grid
 from secateur.coding.levels import MOST_LEVELS, levels_from_bytes, levels_to_bytes
-from secateur.coding.live import Flags, gather, live_from_bytes, live_to_bytes, scatter
+from secateur.coding.live import Flags, Known, gather, live_from_bytes, live_to_bytes, scatter
 from secateur.coding.planes import planes_from_bytes, planes_to_bytes
 from secateur.coding.relative import best_bits, places, steps
-from secateur.coding.split import KINDS, Split, outline, period_of, unfolded
+from secateur.coding.split import KINDS, Split, outline, unfolded
 
 #: Numbers of forms in files; never change one, only append.
 FORMS = ("stored", "dense", "relative", "golomb_rice", "density", "mixed")
 _CODECS = ("fixed", "huffman", "range", "adaptive")
 #: The adaptive coder is tried on no more cells or symbols than this.
 SLOW = 2**19
-_FIRM = (6, 16, 40)
-#: Settings of the adaptive coder are searched for on no more cells than this.
-_SEARCHED = 2**16
 #: Steps that a symbol of the adaptive codec is charged for.
 _STEPS = 16
 
@@ -55,11 +52,11 @@ class Stream:
     steps: int = 0
 
 
-def stream_of(parts: Split) -> Stream:
+def stream_of(parts: Split, known: Known) -> Stream:
     """The shortest stream that was found."""
     if not parts.bits.size:
         return Stream(b"", "stored", "fixed", 0.0)
-    allowed = (one for one in _candidates(parts) if affordable(one.steps, len(one.content)))
+    allowed = (one for one in _candidates(parts, known) if affordable(one.steps, len(one.content)))
     return min(allowed, key=lambda one: len(one.content))
 
 
@@ -71,12 +68,12 @@ def forced(parts: Split, form: str, codec: str) -> bytes:
     if form == "relative":
         return _relative(parts, _table(parts), names).content
     head = bytes([FORMS.index(form) | KINDS.index(parts.kind) << 4])
-    places_ = next(content for name, content, _ in _positions(parts) if name == form)
+    places_ = next(content for name, content, _ in _positions(parts, Known()) if name == form)
     return head + _table(parts) + places_ + _symbols(parts.codes[parts.mask] - 1, names)[0]
 
 
 def tensor_of(
-    content: bytes, dtype: torch.dtype, shape: tuple[int, ...], allowance: Allowance
+    content: bytes, dtype: torch.dtype, shape: tuple[int, ...], allowance: Allowance, known: Known
 ) -> tuple[Tensor, str, str]:
     """The tensor that `stream_of` wrote, and form and codec.
 
@@ -85,6 +82,7 @@ def tensor_of(
         dtype: type of the tensor.
         shape: its shape; whoever calls has asked `allowance` about its entries.
         allowance: what steps are left.
+        known: what the tensors before say.
 
     Raises:
         CodecError: the stream is damaged.
@@ -103,21 +101,21 @@ def tensor_of(
         if cursor.left != size * dtype.itemsize:
             raise damaged("a stored tensor has too few or too many bytes")
         return from_octets(np.frombuffer(cursor.rest(), np.uint8), dtype, shape), "stored", "fixed"
-    reader = _Reader(cursor, dtype, shape, allowance)
+    reader = _Reader(cursor, dtype, shape, allowance, known)
     octets, codec = reader.bits(form) if KINDS[kind] == "bits" else reader.coded(form, KINDS[kind])
     cursor.end()
     return from_octets(octets, dtype, shape), FORMS[form], codec
 
 
-def _candidates(parts: Split) -> Iterator[Stream]:
+def _candidates(parts: Split, known: Known) -> Iterator[Stream]:
     if parts.kind == "bits":
-        yield from _candidates_of_bits(parts)
+        yield from _candidates_of_bits(parts, known)
         return
     table = _table(parts)
     if parts.rows * parts.columns <= SLOW and int(parts.codes.max()) <= MOST_LEVELS:
-        yield from _mixed(parts, table)
+        yield from _mixed(parts, table, known)
     yield from _whole(parts, table)
-    for form, places_, ideal in _positions(parts):
+    for form, places_, ideal in _positions(parts, known):
         head = bytes([FORMS.index(form) | KINDS.index(parts.kind) << 4])
         codes, codec, bits = _symbols(parts.codes[parts.mask] - 1)
         steps_ = _steps(parts, codec, int(parts.mask.sum()))
@@ -126,7 +124,7 @@ def _candidates(parts: Split) -> Iterator[Stream]:
         yield _relative(parts, table)
 
 
-def _candidates_of_bits(parts: Split) -> Iterator[Stream]:
+def _candidates_of_bits(parts: Split, known: Known) -> Iterator[Stream]:
     octets = octets_of(parts.bits, parts.itemsize)
     yield Stream(b"\0" + octets.tobytes(), "stored", "fixed", float(octets.size))
     kind = KINDS.index("bits") << 4
@@ -134,7 +132,7 @@ def _candidates_of_bits(parts: Split) -> Iterator[Stream]:
     yield Stream(bytes([FORMS.index("dense") | kind]) + content, "dense", "planes", bits / 8)
     if int(parts.mask.sum()) < 0.95 * parts.bits.size:
         content, bits = planes_to_bytes(octets_of(parts.bits[parts.mask.ravel()], parts.itemsize), parts.itemsize)
-        for form, places_, ideal in _positions(parts):
+        for form, places_, ideal in _positions(parts, known):
             head = bytes([FORMS.index(form) | kind])
             yield Stream(head + places_ + content, form, "planes", (ideal + bits) / 8, _steps(parts, "planes", 0))
 
@@ -148,26 +146,18 @@ def _table(parts: Split) -> bytes:
     return bytes([parts.dim << 1 | several]) + (planes_to_bytes(octets, 4)[0] if several else octets.tobytes())
 
 
-def _mixed(parts: Split, table: bytes) -> Iterator[Stream]:
-    """Mask and codes in one adaptive stream, for the best of a few settings."""
+def _mixed(parts: Split, table: bytes, known: Known) -> Iterator[Stream]:
+    """Mask and codes in one adaptive stream, as a picture and not."""
     head = bytes([FORMS.index("mixed") | KINDS.index(parts.kind) << 4])
     levels = int(parts.codes.max())
     live = int(parts.mask.any(1).sum() * parts.mask.any(0).sum())
-    best: tuple[float, Shape] | None = None
-    for period in sorted({0, parts.period}):
-        for firm in range(len(_FIRM)) if live <= _SEARCHED else [1]:
-            shape = Shape(parts.rows, parts.columns, levels, period, _FIRM[firm])
-            ideal = Ideal()
-            code_grid(ideal, parts.codes, shape)
-            if best is None or ideal.bits < best[0]:
-                best = ideal.bits, shape
-    assert best is not None
-    coder = Encoder()
-    code_grid(coder, parts.codes, best[1])
-    setting = bytes([_FIRM.index(best[1].firm) | bool(best[1].period) << 4])
-    most = b"" if parts.kind == "codebook" else varint(levels)
-    content = head + table + setting + most + coder.finish()
-    yield Stream(content, "mixed", "adaptive", best[0] / 8, parts.rows + parts.columns + live)
+    for period in sorted({0, parts.period if live else 0}):
+        ideal, coder = Ideal(), Encoder()
+        shape = Shape(parts.rows, parts.columns, levels, period)
+        code_grid(Both(coder, ideal), parts.codes, shape, known=known)
+        most = b"" if parts.kind == "codebook" else varint(levels)
+        content = head + table + bytes([period]) + most + coder.finish()
+        yield Stream(content, "mixed", "adaptive", ideal.bits / 8, parts.rows + parts.columns + live)
 
 
 def _whole(parts: Split, table: bytes, names: Sequence[str] = _CODECS) -> Iterator[Stream]:
@@ -194,9 +184,9 @@ def _relative(parts: Split, table: bytes, names: Sequence[str] = _CODECS) -> Str
     return Stream(content, "relative", codec, (ideal + more) / 8, spent)
 
 
-def _positions(parts: Split) -> Iterator[tuple[str, bytes, float]]:
+def _positions(parts: Split, known: Known) -> Iterator[tuple[str, bytes, float]]:
     """Ways to say where a tensor is not zero: form, bytes, ideal bits."""
-    live, rows, columns = live_to_bytes(parts.mask) if _reducible(parts) else (b"\0", None, None)
+    live, rows, columns = live_to_bytes(parts.mask, known) if _reducible(parts) else (b"\0", None, None)
     left = parts.mask if rows is None or columns is None else gather(parts.mask, rows, columns)
     reduced = bytes([rows is not None]) + (live if rows is not None else b"")
     where = np.flatnonzero(left)
@@ -233,8 +223,11 @@ def _symbols(symbols: Whole, names: Sequence[str] = _CODECS) -> tuple[bytes, str
 class _Reader:
     """Reads one stream, front to back."""
 
-    def __init__(self, cursor: Cursor, dtype: torch.dtype, shape: tuple[int, ...], allowance: Allowance) -> None:
+    def __init__(
+        self, cursor: Cursor, dtype: torch.dtype, shape: tuple[int, ...], allowance: Allowance, known: Known
+    ) -> None:
         self._cursor, self._dtype, self._shape, self._allowance = cursor, dtype, shape, allowance
+        self._known = known
         self._rows, self._columns = outline(shape)
         self._size = self._rows * self._columns
 
@@ -298,15 +291,15 @@ class _Reader:
         return codes, codec
 
     def _mixed(self, most: int | None) -> tuple[Whole, str]:
-        setting = self._cursor.byte()
-        if setting & 15 >= len(_FIRM) or setting > 31:
-            raise damaged("there is no such setting of the adaptive coder")
+        period = self._cursor.byte()
+        if period and period >= self._columns:
+            raise damaged("a picture is wider than its tensor")
         levels = self._cursor.whole(MOST_LEVELS) if most is None else most
-        period = period_of(self._shape) if setting >> 4 else 0
         self._allowance.spend_steps(self._rows + self._columns)
         coder = Decoder(self._cursor.rest())
-        shape = Shape(self._rows, self._columns, levels, period, _FIRM[setting & 15])
-        codes = code_grid(coder, np.zeros((self._rows, self._columns), np.int64), shape, self._allowance.spend_steps)
+        shape = Shape(self._rows, self._columns, levels, period)
+        nothing = np.zeros((self._rows, self._columns), np.int64)
+        codes = code_grid(coder, nothing, shape, known=self._known, spend=self._allowance.spend_steps)
         coder.finish()
         return codes.ravel(), "adaptive"
 
@@ -324,7 +317,7 @@ class _Reader:
         rows, columns = np.ones(self._rows, bool), np.ones(self._columns, bool)
         if reduced:
             self._allowance.spend_steps(self._rows + self._columns)
-            rows, columns = live_from_bytes(self._cursor, self._rows, self._columns)
+            rows, columns = live_from_bytes(self._cursor, self._rows, self._columns, self._known)
         shape = int(rows.sum()), int(columns.sum())
         if FORMS[form] == "density":
             self._allowance.spend_steps(8 * min(sum(shape), 2**15))

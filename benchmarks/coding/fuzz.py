@@ -68,7 +68,7 @@ def originals() -> list[bytes]:
 
     floats = torch.from_numpy(random.standard_normal((6, 9)).astype(np.float32))
     codes = torch.from_numpy(random.integers(-7, 8, (6, 9)).astype(np.int32))
-    grid = Quantized(codes, scale=torch.rand(6) + 0.1, zero=torch.zeros(6, dtype=torch.int32))
+    grid = Quantized(codes, scale=torch.linspace(0.1, 0.7, 6), zero=torch.zeros(6, dtype=torch.int32))
     tied = few((5, 6), 0.5, [1.0])
     cases: list[tuple[dict[str, Tensor], dict[str, Quantized]]] = [
         ({"fc1.weight": few((8, 12), 0.2, [-0.1, 0.1, 0.2]), "fc1.bias": few((8,), 0.6, [0.5])}, {}),
@@ -118,7 +118,7 @@ def with_form(form: str, codec: str) -> bytes:
 def fuzz(count: int, seed: int, *, progress: Callable[[int], None] = lambda _: None) -> Outcome:
     """Read `count` mutated files; equal seeds give equal files."""
     files = originals()
-    wanted = [_fingerprint(read(content, "original")[1]) for content in files]
+    wanted = [fingerprint(read(content, "original")[1]) for content in files]
     outcome = Outcome()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
@@ -129,7 +129,7 @@ def fuzz(count: int, seed: int, *, progress: Callable[[int], None] = lambda _: N
         try:
             tensors = read(content, "mutated")[1]
             if kind.startswith("damaged"):
-                same = content == files[which] or _fingerprint(tensors) == wanted[which]
+                same = content == files[which] or fingerprint(tensors) == wanted[which]
                 outcome.unchanged += same
                 outcome.silent += [] if same else [(seed, number)]
             else:
@@ -261,7 +261,8 @@ _KINDS: Mapping[str, Callable[[bytes, list[bytes], Random], bytes]] = {
 }
 
 
-def _fingerprint(tensors: Mapping[str, Tensor]) -> int:
+def fingerprint(tensors: Mapping[str, Tensor]) -> int:
+    """A number that says whether tensors are the same: names, types, shapes, bits."""
     total = 0
     for name, tensor in tensors.items():
         raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""

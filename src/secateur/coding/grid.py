@@ -83,7 +83,8 @@ class _Canvas:
     """What was coded so far, with a margin of nothing.
 
     Attributes:
-        here: codes of this row; above, higher: of the two rows before.
+        here: 1 where this row holds something; above, higher, highest: the rows before.
+        codes: what this row holds.
         in_column: how many there were in each column.
         in_row: how many in this row.
         total: how many in all.
@@ -93,19 +94,23 @@ class _Canvas:
         self.shape = shape
         self.margin = max(3, 2 * shape.period + 3)
         self._width = shape.columns + 2 * self.margin
-        self.here, self.above, self.higher, self.highest = ([0] * self._width for _ in range(4))
-        self.in_column = [0] * self._width
+        self.here, self.above, self.higher, self.highest, self.codes, self.in_column = (
+            [0] * self._width for _ in range(6)
+        )
         self.in_row = self.total = 0
 
     def start(self) -> None:
         """Go to the next row."""
         self.here, self.above, self.higher, self.highest = [0] * self._width, self.here, self.above, self.higher
+        self.codes = [0] * self._width
         self.in_row = 0
 
     def put(self, column: int, code: int) -> None:
         """Note a code."""
-        self.here[column + self.margin] = code
-        self.in_column[column + self.margin] += 1
+        at = column + self.margin
+        self.here[at] = 1
+        self.codes[at] = code
+        self.in_column[at] += 1
         self.in_row += 1
         self.total += 1
 
@@ -119,44 +124,42 @@ class _Places:
         self._coder, self._canvas = coder, canvas
         shape = canvas.shape
         sizes = (shape.rows, shape.columns, 64, 256, 512, 256, 2048)
-        self._bases = [sum(sizes[:i]) for i in range(len(sizes))]
+        self._bases = tuple(sum(sizes[:i]) for i in range(len(sizes)))
         self._mixer = Mixer(sum(sizes), len(sizes), 1, rate=16)
 
     def code(self, bit: int, column: int, row: int) -> int:
         """One cell."""
         canvas = self._canvas
-        here, above, counts = canvas.here, canvas.above, canvas.in_column
+        here, above, higher = canvas.here, canvas.above, canvas.higher
         at = column + canvas.margin
-        count, in_row = counts[at], canvas.in_row
+        count, in_row = canvas.in_column[at], canvas.in_row
         full = _FEW[count] if count < 16 else 7
         wide = _FEW[in_row] if in_row < 16 else 7
-        up = (above[at] > 0) + (canvas.higher[at] > 0)
         near = (
-            (here[at - 1] > 0)
-            | (here[at - 2] > 0) << 1
-            | (above[at] > 0) << 2
-            | (canvas.higher[at] > 0) << 3
-            | (above[at - 1] > 0) << 4
-            | (above[at + 1] > 0) << 5
+            here[at - 1]
+            | here[at - 2] << 1
+            | above[at] << 2
+            | higher[at] << 3
+            | above[at - 1] << 4
+            | above[at + 1] << 5
         )
         if canvas.shape.period:
             picture, around, weight = self._picture(at)
         else:
-            picture = 0
-            around = (here[at - 1] > 0) + (here[at - 2] > 0) + (here[at - 3] > 0)
-            weight = 8 * count
-        up = min(3, up + (canvas.highest[at] > 0))
-        expected = min(1023, (5 * weight + 8) * (5 * in_row + 1) * 2048 // (200 * (canvas.total + 2)))
-        special = (
+            picture, around, weight = 0, here[at - 1] + here[at - 2] + here[at - 3], 8 * count
+        up = above[at] + higher[at] + canvas.highest[at]
+        expected = (5 * weight + 8) * (5 * in_row + 1) * 2048 // (200 * (canvas.total + 2))
+        third = _THIRDS[expected] if expected < 1023 else _THIRDS[1023]
+        base = self._bases
+        contexts = (
             row,
-            column,
-            near,
-            picture,
-            around << 6 | full << 3 | wide,
-            up << 6 | full << 3 | around,
-            _THIRDS[expected] << 6 | around << 3 | wide,
+            base[1] + column,
+            base[2] + near,
+            base[3] + picture,
+            base[4] + (around << 6 | full << 3 | wide),
+            base[5] + (up << 6 | full << 3 | around),
+            base[6] + (third << 6 | around << 3 | wide),
         )
-        contexts = [base + one for base, one in zip(self._bases, special, strict=True)]
         return self._mixer.code(self._coder, bit, contexts, self._PRIORS, 0)
 
     def _picture(self, at: int) -> tuple[int, int, int]:
@@ -165,22 +168,12 @@ class _Places:
         here, above, counts, period = canvas.here, canvas.above, canvas.in_column, canvas.shape.period
         up, down = at - period, at + period
         top = up - period
-        picture = (
-            128
-            | (here[up] > 0)
-            | (here[up - 1] > 0) << 1
-            | (here[up + 1] > 0) << 2
-            | (here[at - 1] > 0) << 3
-            | (above[up] > 0) << 4
-            | (above[down] > 0) << 5
-            | (above[at] > 0) << 6
-        )
-        around = sum(
-            here[place] > 0 for place in (up, up - 1, up + 1, at - 1, at - 2, top, up - 2, up + 2, top - 1, top + 1)
-        )
+        a, b, c, d = here[up], here[up - 1], here[up + 1], here[at - 1]
+        picture = 128 | a | b << 1 | c << 2 | d << 3 | above[up] << 4 | above[down] << 5 | above[at] << 6
+        around = a + b + c + d + here[at - 2] + here[top] + here[up - 2] + here[up + 2] + here[top - 1] + here[top + 1]
         corners = counts[up - 1] + counts[up + 1] + counts[down - 1] + counts[down + 1]
         weight = counts[at - 1] + counts[at + 1] + counts[up] + counts[down] + (corners >> 1) + 2 * counts[at]
-        return picture, min(7, around), weight
+        return picture, around if around < 7 else 7, weight
 
 
 class _Values:
@@ -203,8 +196,8 @@ class _Values:
         """One code, from 1 to `levels`."""
         canvas, size, classes = self._canvas, self._size, self._classes
         at = column + canvas.margin
-        up = self._class(canvas.here[at - canvas.shape.period]) if canvas.shape.period else 0
-        left = self._class(canvas.here[at - 1]) or up
+        up = self._class(canvas.codes[at - canvas.shape.period]) if canvas.shape.period else 0
+        left = self._class(canvas.codes[at - 1]) or up
         last = self._last if canvas.in_row else 0
         before = self._last_in_column[column]
         pair = last * classes + before

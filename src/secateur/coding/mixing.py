@@ -84,22 +84,28 @@ class Mixer:
         total = 0
         guesses = []
         general = 32768
-        for context, weight in zip(contexts, weights, strict=True):
+        for context, weight in zip(contexts, weights):  # noqa: B905  a check would cost a tenth of the time
             if not seen[context]:
                 chance[context] = general
             general = chance[context]
             guess = stretch[general]
             guesses.append(guess)
             total += guess * weight
-        mixed = max(-WIDEST, min(WIDEST, total >> 16))
+        mixed = total >> 16
+        if not -WIDEST <= mixed <= WIDEST:
+            mixed = WIDEST if mixed > 0 else -WIDEST
         found = self._squash[mixed + WIDEST]
         bit = coder.code(bit, found)
         target = 65535 if bit else 1
         step = (target - found) * self._rate
-        for place, guess in enumerate(guesses):
+        place = 0
+        for context, prior, guess in zip(contexts, priors, guesses):  # noqa: B905
             weights[place] += (guess * step + 524288) >> 20
-            context = contexts[place]
-            if seen[context] < _LONGEST:
-                seen[context] += 1
-            chance[context] += (target - chance[context]) // (seen[context] + priors[place])
+            place += 1  # noqa: SIM113  quicker than enumerate
+            times = seen[context]
+            if times < _LONGEST:
+                times += 1
+                seen[context] = times
+            before = chance[context]
+            chance[context] = before + (target - before) // (times + prior)
         return bit

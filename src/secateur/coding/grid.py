@@ -41,6 +41,10 @@ class Shape:
     levels: int
     period: int = 0
 
+    def most_bits(self, cells: int) -> int:
+        """Bits that so many cells take to code, at most."""
+        return cells * (1 + max(0, self.levels - 1).bit_length())
+
 
 def code_grid(
     coder: BitCoder,
@@ -57,14 +61,14 @@ def code_grid(
         codes: `(rows, columns)`.
         shape: its outline.
         known: what was in the tensors before.
-        spend: is told how many cells will be coded, and may refuse.
+        spend: is told how many bits will be coded at most, and may refuse.
 
     Returns:
         The codes.
     """
     rows, columns = code_lines(coder, codes != 0, shape.period, known or Known())
     live = np.flatnonzero(columns).tolist()
-    spend(len(live) * int(rows.sum()))
+    spend(shape.most_bits(len(live) * int(rows.sum())))
     found = np.zeros_like(codes)
     canvas = _Canvas(shape)
     places, values = _Places(coder, canvas), _Values(coder, canvas)

@@ -27,8 +27,10 @@ from secateur.coding.split import KINDS, Split, outline, unfolded
 #: Numbers of forms in files; never change one, only append.
 FORMS = ("stored", "dense", "relative", "golomb_rice", "density", "mixed")
 _CODECS = ("fixed", "huffman", "range", "adaptive")
-#: The adaptive coder is tried on no more cells or symbols than this.
+#: The adaptive coder is tried on no more bits than this.
 SLOW = 2**19
+#: Where there are more levels than a few, contexts gain little over a range coder: fewer bits.
+_FEW, _SHORT = 16, 2**14
 #: Steps that a symbol of the adaptive codec is charged for.
 _STEPS = 16
 
@@ -112,7 +114,8 @@ def _candidates(parts: Split, known: Known) -> Iterator[Stream]:
         yield from _candidates_of_bits(parts, known)
         return
     table = _table(parts)
-    if parts.rows * parts.columns <= SLOW and int(parts.codes.max()) <= MOST_LEVELS:
+    levels = int(parts.codes.max())
+    if levels <= MOST_LEVELS and _bits_of(parts) <= (SLOW if levels <= _FEW else _SHORT):
         yield from _mixed(parts, table, known)
     yield from _whole(parts, table)
     for form, places_, ideal in _positions(parts, known):
@@ -146,18 +149,28 @@ def _table(parts: Split) -> bytes:
     return bytes([parts.dim << 1 | several]) + (planes_to_bytes(octets, 4)[0] if several else octets.tobytes())
 
 
+def _live(parts: Split) -> int:
+    """Cells whose row and column hold anything."""
+    return int(parts.mask.any(1).sum() * parts.mask.any(0).sum())
+
+
+def _bits_of(parts: Split) -> int:
+    """Bits that the adaptive coder would code."""
+    return _live(parts) + int(parts.mask.sum()) * (int(parts.codes.max()) - 1).bit_length()
+
+
 def _mixed(parts: Split, table: bytes, known: Known) -> Iterator[Stream]:
     """Mask and codes in one adaptive stream, as a picture and not."""
     head = bytes([FORMS.index("mixed") | KINDS.index(parts.kind) << 4])
     levels = int(parts.codes.max())
-    live = int(parts.mask.any(1).sum() * parts.mask.any(0).sum())
-    for period in sorted({0, parts.period if live else 0}):
+    for period in sorted({0, parts.period}) if levels else [0]:
         ideal, coder = Ideal(), Encoder()
         shape = Shape(parts.rows, parts.columns, levels, period)
         code_grid(Both(coder, ideal), parts.codes, shape, known=known)
         most = b"" if parts.kind == "codebook" else varint(levels)
         content = head + table + bytes([period]) + most + coder.finish()
-        yield Stream(content, "mixed", "adaptive", ideal.bits / 8, parts.rows + parts.columns + live)
+        most_bits = parts.rows + parts.columns + shape.most_bits(_live(parts))
+        yield Stream(content, "mixed", "adaptive", ideal.bits / 8, most_bits)
 
 
 def _whole(parts: Split, table: bytes, names: Sequence[str] = _CODECS) -> Iterator[Stream]:

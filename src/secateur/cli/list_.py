@@ -24,6 +24,7 @@ from secateur.planning.check import granularities
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "recipes": METHODS,
@@ -31,6 +32,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "granularities": GRANULARITIES,
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
+    "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "collectors": COLLECTORS,
@@ -46,7 +48,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, allocations, schedules, codecs, models and more."""
+    """List what there is: recipes, criteria, granularities, surgeries, regularisers, repairs and all other kinds."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

@@ -18,6 +18,7 @@ from secateur.granularity import GRANULARITIES
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.surgeries import SURGERIES
 
 SCHEMA = 1
 
@@ -28,6 +29,7 @@ _PARTS: dict[str, Registry[Any]] = {
     "allocation": ALLOCATIONS,
     "schedule": SCHEDULES,
     "regularizer": REGULARIZERS,
+    "surgery": SURGERIES,
     "repair": REPAIRS,
 }
 _TRAINING = ("sparsify", "finetune")
@@ -39,6 +41,8 @@ def recipe_to_toml(recipe: Recipe) -> str:
     lines = [f"schema = {SCHEMA}"]
     if recipe.budget is not None:
         lines.append(f"budget = {_literal(str(recipe.budget))}  # what remains")
+    if recipe.rewind is not None:
+        lines.append(f"rewind = {_literal(recipe.rewind)}  # epochs of sparsify")
     if recipe.paper is not None:
         lines.append(f"paper = {_literal(recipe.paper.key)}")
     for part, registry in _PARTS.items():
@@ -68,7 +72,7 @@ def recipe_from_toml(text: str) -> Recipe:
         ) from error
     if table.pop("schema", None) != SCHEMA:
         raise CodecError(f"the recipe must begin with schema = {SCHEMA}. A newer file needs a newer Secateur.")
-    known = {"budget", "paper", *_PARTS, *_TRAINING}
+    known = {"budget", "paper", "rewind", *_PARTS, *_TRAINING}
     problems = [f"unknown entry {name!r}" for name in table if name not in known]
     problems += [f"missing table [{name}]" for name in _NEEDED if name not in table]
     if problems:
@@ -80,7 +84,14 @@ def recipe_from_toml(text: str) -> Recipe:
         **parts,
         budget=Budget(str(budget)) if budget is not None else None,
         paper=Paper(str(paper)) if paper is not None else None,
+        rewind=_rewind(table.get("rewind")),
     )
+
+
+def _rewind(value: Any) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+        raise CodecError(f"rewind must be a number of epochs, 0 or more, got {value!r}.")
+    return None if value is None else float(value)
 
 
 def _part(name: str, value: Any) -> Any:

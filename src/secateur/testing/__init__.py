@@ -13,6 +13,7 @@ from secateur.testing.operator import Around, OperatorCase, OperatorContract, ch
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
+from secateur.testing.surgery import SurgeryContract
 from secateur.testing.system import SystemContract
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",
+    "SurgeryContract",
     "SystemContract",
     "Tiny",
     "check_rule",

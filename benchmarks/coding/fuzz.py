@@ -42,7 +42,7 @@ class Outcome:
         unchanged: damaged files that are the original, since a mutation may change nothing.
         silent: damaged files that were read as other tensors: `(seed, number)`.
         crashes: anything else than `CodecError`: `(seed, number, what)`.
-        slowest: seconds for the slowest file.
+        slowest: CPU seconds for the slowest file.
         seconds: for all.
         memory: bytes by which the peak memory of the process grew.
     """
@@ -121,11 +121,11 @@ def fuzz(count: int, seed: int, *, progress: Callable[[int], None] = lambda _: N
     wanted = [fingerprint(read(content, "original")[1]) for content in files]
     outcome = Outcome()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     for number in range(count):
         which, kind, content = mutation(files, seed, number)
         outcome.kinds[kind] += 1
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             tensors = read(content, "mutated")[1]
             if kind.startswith("damaged"):
@@ -140,10 +140,10 @@ def fuzz(count: int, seed: int, *, progress: Callable[[int], None] = lambda _: N
             if isinstance(error, KeyboardInterrupt):
                 raise
             outcome.crashes.append((seed, number, f"{kind}: {type(error).__name__}: {error}"))
-        outcome.slowest = max(outcome.slowest, time.perf_counter() - began)
+        outcome.slowest = max(outcome.slowest, time.process_time() - began)
         if number % 1000 == 999:
             progress(number + 1)
-    outcome.seconds = time.perf_counter() - start
+    outcome.seconds = time.process_time() - start
     outcome.memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     return outcome
 

@@ -226,7 +226,8 @@ def _reducible(parts: Split) -> bool:
 def _symbols(symbols: Whole, names: Sequence[str] = _CODECS) -> tuple[bytes, str, float]:
     """Symbols by the codec that needs the fewest bytes: `(bytes, its name, ideal bits)`."""
     given = tensor(symbols)
-    left_out = {"range": not available(), "adaptive": _STEPS * symbols.size > SLOW}
+    few = not symbols.size or int(symbols.max()) <= _FEW
+    left_out = {"range": not available(), "adaptive": _STEPS * symbols.size > (SLOW if few else _SHORT)}
     names = [name for name in names if not left_out.get(name)]
     found = [(bytes([_CODECS.index(name)]) + CODECS[name]().encode(given), name) for name in names]
     content, name = min(found, key=lambda one: len(one[0]))

@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.coding import inspect, pack, unpack
 from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
 from secateur.core.budget import Budget
@@ -56,9 +57,11 @@ __all__ = [
     "dequantize_",
     "export",
     "factorize",
+    "inspect",
     "load",
     "mask",
     "measure",
+    "pack",
     "plan",
     "plan_by_hand",
     "rebuild",
@@ -68,5 +71,6 @@ __all__ = [
     "score",
     "shrink",
     "trace",
+    "unpack",
     "verify",
 ]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.coding import CODECS
 from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
@@ -43,6 +44,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "compacts": COMPACTS,
     "quantizers": QUANTIZERS,
     "collectors": COLLECTORS,
+    "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
 Kind = StrEnum("Kind", list(KINDS))  # type: ignore[misc]  # derived from the registries on purpose

@@ -4,6 +4,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 """
 
 from secateur.testing.allocation import AllocationContract
+from secateur.testing.codec import CodecContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.compact import CompactContract
 from secateur.testing.criterion import CriterionContract
@@ -23,6 +24,7 @@ __all__ = [
     "TINY",
     "AllocationContract",
     "Around",
+    "CodecContract",
     "CollectorContract",
     "CompactContract",
     "CriterionContract",

@@ -30,6 +30,7 @@ from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
+from secateur.searching import Searched, SearchRun, search
 
 __version__ = library_version()
 
@@ -43,6 +44,8 @@ __all__ = [
     "PruningPlan",
     "Recipe",
     "Run",
+    "SearchRun",
+    "Searched",
     "SecateurError",
     "collect",
     "compare",
@@ -56,6 +59,7 @@ __all__ = [
     "plan_by_hand",
     "save",
     "score",
+    "search",
     "shrink",
     "trace",
     "verify",

@@ -25,6 +25,7 @@ from secateur.methods import METHODS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 
 SOURCE = Path(secateur.__file__).parent
 ROOT = SOURCE.parent.parent
@@ -37,8 +38,9 @@ FOLDERS = {
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
+    "search": SEARCHES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect"}
+NOT_PLUGINS = {"__init__", "base", "collect", "particle_filter"}  # the last searches for units, not for numbers of them
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]
@@ -116,7 +118,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "optuna", "gymnasium", "stable_baselines3"
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from secateur.planning.check import granularities
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "recipes": METHODS,
@@ -30,6 +31,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "granularities": GRANULARITIES,
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
+    "searches": SEARCHES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "collectors": COLLECTORS,

@@ -12,6 +12,7 @@ from secateur.testing.operator import Around, OperatorCase, OperatorContract, ch
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
+from secateur.testing.search import SearchContract
 from secateur.testing.system import SystemContract
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",
+    "SearchContract",
     "SystemContract",
     "Tiny",
     "check_rule",

@@ -30,7 +30,7 @@ from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
-from secateur.searching import Searched, SearchRun, search
+from secateur.searching import Searched, SearchRun, Sensitivities, search, sensitivity
 
 __version__ = library_version()
 
@@ -47,6 +47,7 @@ __all__ = [
     "SearchRun",
     "Searched",
     "SecateurError",
+    "Sensitivities",
     "collect",
     "compare",
     "compress",
@@ -60,6 +61,7 @@ __all__ = [
     "save",
     "score",
     "search",
+    "sensitivity",
     "shrink",
     "trace",
     "verify",

@@ -40,6 +40,9 @@ class Toy(Limits):
     def fits(self, counts):
         return self.spent(counts) <= self.allowed
 
+    def topology(self, block):
+        return "block"
+
     def work(self, block):
         return self.price[block] * self.units[block] * 27
 
@@ -57,7 +60,7 @@ class Toy(Limits):
 
 SMALL = Toy(dict.fromkeys("abcd", 8), {"a": 1, "b": 2, "c": 3, "d": 4}, {"a": 0.5, "b": 3, "c": 0.3, "d": 2})
 WIDE = Toy(
-    {name: 32 for name in "abcdefgh"},
+    dict.fromkeys("abcdefgh", 32),
     dict(zip("abcdefgh", (1, 5, 2, 4, 3, 1, 6, 2), strict=True)),
     dict(zip("abcdefgh", (1, 8, 0.2, 4, 0.1, 3, 0.3, 1), strict=True)),
 )

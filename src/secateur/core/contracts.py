@@ -278,6 +278,10 @@ class Limits(ABC):
         """The most that may be spent."""
 
     @abstractmethod
+    def topology(self, block: str) -> str:
+        """What the block is made of, sizes aside: equal for blocks that play the same part in the network."""
+
+    @abstractmethod
     def work(self, block: str) -> int:
         """Multiply-accumulates of the operators that read the weight of `shape`, before any cut."""
 

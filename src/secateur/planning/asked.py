@@ -63,6 +63,10 @@ class _AnyWidth(Limits):
         """The same."""
         return self.choices.allowed
 
+    def topology(self, block: str) -> str:
+        """The same."""
+        return self.choices.topology(block)
+
     def work(self, block: str) -> int:
         """The same."""
         return self.choices.work(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
@@ -66,6 +67,15 @@ class Choices(Limits):
     def allowed(self) -> float:
         """The budget in whole numbers of its unit."""
         return self.budget.keep * self.whole * (1 + 1e-12)
+
+    def topology(self, block: str) -> str:
+        """Of a group, which dims of tensors of how many dims it takes part in, and how; of a weight, what reads it."""
+        one, tensors = self.free[block], self.graph.tensors
+        if one.group is not None:
+            parts = Counter((slot.role.value, len(tensors[slot.tensor].axes), slot.dim) for slot in one.group.slots)
+            return f"{one.group.kind.value} {sorted(parts.items())}"
+        ops = sorted({op.name for op in self.graph.ops if op.weight in one.tensors})
+        return f"{ops} {[len(tensors[name].axes) for name in one.tensors]} {len(one.modules) > 0}"
 
     def work(self, block: str) -> int:
         """Multiply-accumulates of the first tensor of the block."""

@@ -139,9 +139,7 @@ class Prepared:
         return replace(made, provenance=origin)
 
 
-def prepare(
-    graph: ChannelGraph, scores: Scores, budget: Budget, *, constraints: Constraints | None = None
-) -> Prepared:
+def prepare(graph: ChannelGraph, scores: Scores, budget: Budget, *, constraints: Constraints | None = None) -> Prepared:
     """What may be chosen from, once budget and constraints are known to be possible.
 
     Args:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What the agent knows of a layer: see the class.
 STATE = ("t", "n", "c", "h", "w", "stride", "k", "macs", "reduced", "rest", "last")
+#: Learning rates of actor and critic.
+_RATES = 1e-4, 1e-3
 #: Of the moving average of rewards that is taken off each.
 _MEMORY = 0.95
 
@@ -30,11 +32,13 @@ _MEMORY = 0.95
 class AMC(Search):
     """Reinforcement learning: layer by layer an agent chooses the share that stays, and is rewarded in the end.
 
-    Paper:   He et al., *AMC: AutoML for Model Compression and Acceleration on Mobile Devices*, ECCV 2018. arXiv:1802.03494
+    Paper:   He et al., *AMC: AutoML for Model Compression and Acceleration on Mobile Devices*, ECCV 2018.
+             arXiv:1802.03494
     Formula: state (t, n, c, h, w, stride, k, macs, reduced, rest, a_(t-1)), each in [0, 1]; action a in [low, 1], the
              share that stays, but never more than lets the budget be met if all later layers keep their least; reward
-             R = quality, or R = -(1 - quality) log(cost), at the end of an episode, less its moving average; DDPG with
-             discount 1 and truncated normal exploration whose sigma falls by `decay` with every episode after warm-up
+             R = quality, or R = -(1 - quality) log(cost), at the end of an episode, less its moving average, and all
+             steps of the episode are credited with it; DDPG with discount 1 and truncated normal exploration whose
+             sigma falls by `decay` with every episode after warm-up
     Cost:    one episode for each evaluation; a step of training two small networks for each layer of each episode
     Differs: warm-up is a share of the episodes (100 in the paper). h and w are the root of the places that the weight
              is applied at, and stride their ratio to the layer before. Of a group of layers that must be cut together
@@ -247,10 +251,28 @@ def _agent(env: gymnasium.Env[Any, Any], how: AMC, layers: int, warmup: int, see
             if episode < warmup:
                 share = np.random.uniform(0.0, 1.0, (n_envs, 1))  # noqa: NPY002  seeded by `private_random`
             else:
+                assert self._last_obs is not None
                 said, _ = self.predict(self._last_obs, deterministic=True)
                 share = _truncated(np.asarray(said, dtype=np.float64), how.sigma * how.decay ** (episode - warmup))
             action = share.astype(np.float32)
             return action, self.policy.scale_action(action)
+
+        def _update_learning_rate(self, optimizers: Any) -> None:
+            for optimizer, rate in ((self.actor.optimizer, _RATES[0]), (self.critic.optimizer, _RATES[1])):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+
+    from stable_baselines3.common.buffers import ReplayBuffer  # noqa: PLC0415
+
+    class Memory(ReplayBuffer):
+        """Every step of an episode is credited with what came in the end."""
+
+        def add(self, *args: Any) -> None:
+            super().add(*args)
+            *_, reward, done, _ = args
+            if done[0]:
+                steps = (self.pos - 1 - np.arange(layers)) % self.buffer_size
+                self.rewards[steps] = reward
 
     return Agent(
         "MlpPolicy",
@@ -258,10 +280,10 @@ def _agent(env: gymnasium.Env[Any, Any], how: AMC, layers: int, warmup: int, see
         gamma=1.0,
         tau=0.01,
         batch_size=64,
+        replay_buffer_class=Memory,
         buffer_size=100 * layers,
         learning_starts=warmup * layers,
         train_freq=1,
-        learning_rate=1e-3,
         policy_kwargs={"net_arch": [300, 300]},
         seed=seed,
         device="cpu",

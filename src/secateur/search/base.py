@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from secateur.allocation.base import fill, largest_share
@@ -45,7 +46,7 @@ def stages(blocks: Sequence[str], most: int) -> list[tuple[str, ...]]:
     """The blocks in order, in at most so many runs of nearly equal length."""
     parts = min(most, len(blocks))
     cuts = [len(blocks) * number // parts for number in range(parts + 1)]
-    return [tuple(blocks[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [tuple(blocks[a:b]) for a, b in pairwise(cuts)]
 
 
 def lowest(limits: Limits, share: float = 0.0) -> dict[str, int]:

@@ -98,7 +98,9 @@ def check_same(there: Problem, here: Problem, where: str) -> None:
         IncompatibleError: with every entry that differs.
     """
     names = dict.fromkeys([*there, *here])
-    other = [f"{n}: {there.get(n)!r} there, {here.get(n)!r} here" for n in names if not _same(there.get(n), here.get(n))]
+    other = [
+        f"{n}: {there.get(n)!r} there, {here.get(n)!r} here" for n in names if not _same(there.get(n), here.get(n))
+    ]
     if other:
         raise IncompatibleError(
             f"{where} is about another problem ({'; '.join(other)}). Go on with the same settings, or name another "

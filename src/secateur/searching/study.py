@@ -75,6 +75,6 @@ def _unreachable(url: str, error: Exception) -> SecateurError:
             "For PostgreSQL run pip install psycopg2-binary, or psycopg[binary] with a URL postgresql+psycopg://."
         )
     return UnsupportedError(
-        f"the storage {_shown(url)} cannot be opened ({error}). Write sqlite:///file.db or postgresql://user@host/name, "
-        "and check that the server runs."
+        f"the storage {_shown(url)} cannot be opened ({error}). Write sqlite:///file.db or "
+        "postgresql://user@host/name, and check that the server runs."
     )

@@ -132,26 +132,7 @@ def search(
         VerificationError: masked and shrunk networks would differ.
     """
     settings = run or SearchRun()
-    criterion, granularity, repair = _parts(recipe, settings)
-    check(criterion, granularity)
-    if data is None and (repair or not criterion.traits.data_free):
-        raise MissingEvidenceError(
-            f"{criterion!r} and the repairs {', '.join(map(repr, repair)) or 'none'} need data and none was given. Pass "
-            "data=, an iterable of (inputs, target) batches, or run=SearchRun(repair=()) with a data-free criterion."
-        )
-    graph = trace(model, example_inputs, heads=granularity.heads, depth=granularity.modular)
-    needs = tuple(dict.fromkeys([*criterion.needs, *(need for one in repair for need in one.needs)]))
-    with private_random(settings.seed):
-        evidence = collect(
-            model,
-            data,
-            needs,
-            graph=graph,
-            loss=settings.loss,
-            limit=settings.calibration,
-            progress=settings.progress,
-        )
-    known = Known(evidence, data if data is not None else ())
+    graph, known = looked_at(model, recipe, example_inputs, data, settings)
     return search_graph(model, graph, recipe, budget, known=known, quality=quality, how=how, run=settings)
 
 
@@ -182,31 +163,17 @@ def search_graph(
         The best plan and everything that was tried.
     """
     settings = run or SearchRun()
-    criterion, granularity, repair = _parts(recipe, settings)
     method = SEARCHES[how]() if isinstance(how, str) else how
-    target = _budget(budget, recipe)
-    scores = score(graph, criterion, known.evidence, granularity=granularity)
-    ready = prepare(graph, scores, target, constraints=settings.constraints)
-    trying = Trying(model, ready, criterion, settings.constraints, repair, known, quality)
+    trying = ready_to_try(model, graph, recipe, _budget(budget, recipe), known, quality, settings)
+    choices = trying.ready.choices
     with private_random(settings.seed):
         dense = trying.figure(model)
-    problem = {
-        "network": _digest(model),
-        "graph": graph.fingerprint,
-        "budget": str(target),
-        "criterion": repr(criterion),
-        "granularity": repr(granularity),
-        "constraints": _constraints(settings.constraints),
-        "repair": repr(repair),
-        "search": repr(method),
-        "seed": settings.seed,
-        "quality of the dense network": dense,
-    }
-    memory = Memory(_stores(settings, problem, ready.choices.blocks), tuple(ready.choices.blocks))
+    problem = {**problem_of(trying, dense), "search": repr(method), "seed": settings.seed}
+    memory = Memory(stores(settings, problem, choices.blocks), tuple(choices.blocks))
     attempt = Attempt(
         method,
-        ready.choices,
-        partial(_remembered, trying, memory, settings.seed),
+        choices,
+        partial(remembered, trying, memory, settings.seed),
         settings.evaluations,
         partial(_told, settings, type(method).__name__),
     )
@@ -231,7 +198,69 @@ def search_graph(
     )
 
 
-def _remembered(trying: Trying, memory: Memory, seed: int, counts: Mapping[str, int]) -> float:
+def looked_at(
+    model: nn.Module, recipe: Parts, example_inputs: Any, data: Batches | None, settings: SearchRun
+) -> tuple[ChannelGraph, Known]:
+    """The structure of the network, and what criterion and repairs have to know.
+
+    Raises:
+        MissingEvidenceError: criterion or repairs need data and there are none.
+    """
+    criterion, granularity, repair = _parts(recipe, settings)
+    check(criterion, granularity)
+    if data is None and (repair or not criterion.traits.data_free):
+        raise MissingEvidenceError(
+            f"{criterion!r} and the repairs {', '.join(map(repr, repair)) or 'none'} need data and none was given. "
+            "Pass data=, an iterable of (inputs, target) batches, or run=SearchRun(repair=()) with a data-free "
+            "criterion."
+        )
+    graph = trace(model, example_inputs, heads=granularity.heads, depth=granularity.modular)
+    needs = tuple(dict.fromkeys([*criterion.needs, *(need for one in repair for need in one.needs)]))
+    with private_random(settings.seed):
+        evidence = collect(
+            model,
+            data,
+            needs,
+            graph=graph,
+            loss=settings.loss,
+            limit=settings.calibration,
+            progress=settings.progress,
+        )
+    return graph, Known(evidence, data if data is not None else ())
+
+
+def ready_to_try(
+    model: nn.Module,
+    graph: ChannelGraph,
+    recipe: Parts,
+    budget: Budget,
+    known: Known,
+    quality: Quality,
+    settings: SearchRun,
+) -> Trying:
+    """Scores, limits and repairs, put together once for all candidates."""
+    criterion, granularity, repair = _parts(recipe, settings)
+    scores = score(graph, criterion, known.evidence, granularity=granularity)
+    ready = prepare(graph, scores, budget, constraints=settings.constraints)
+    return Trying(model, ready, criterion, settings.constraints, repair, known, quality)
+
+
+def problem_of(trying: Trying, dense: float) -> dict[str, Any]:
+    """What old evaluations must agree with to count: all that a quality depends on, as far as it can be told."""
+    choices, scores = trying.ready.choices, trying.ready.scores
+    return {
+        "network": _digest(trying.model),
+        "graph": choices.graph.fingerprint,
+        "budget": str(choices.budget),
+        "criterion": repr(trying.criterion),
+        "granularity": repr(scores.granularity),
+        "constraints": _constraints(trying.constraints),
+        "repair": repr(trying.repair),
+        "quality of the dense network": dense,
+    }
+
+
+def remembered(trying: Trying, memory: Memory, seed: int, counts: Mapping[str, int]) -> float:
     """The quality of counts: from memory, or found now and remembered."""
     key = memory.key(counts)
     if key not in memory.found:
@@ -282,16 +311,17 @@ def _digest(model: nn.Module) -> str:
     return found.hexdigest()[:16]
 
 
-def _stores(settings: SearchRun, problem: Problem, units: Mapping[str, int]) -> tuple[Store, ...]:
-    stores: list[Store] = []
+def stores(settings: SearchRun, problem: Problem, units: Mapping[str, int]) -> tuple[Store, ...]:
+    """Where evaluations are kept, by what the settings say: a journal in `out`, a study there or elsewhere."""
+    found: list[Store] = []
     url = settings.storage
     if settings.out is not None:
         folder = Path(settings.out)
         folder.mkdir(parents=True, exist_ok=True)
-        stores.append(Journal(folder / "journal.jsonl", problem))
+        found.append(Journal(folder / "journal.jsonl", problem))
         if url is None and importlib.util.find_spec("optuna") is not None:
             url = f"sqlite:///{(folder / 'study.db').resolve()}"
     if url is not None:
         name = hashlib.sha256(repr(sorted(problem.items())).encode()).hexdigest()[:12]
-        stores.append(Study(url, f"secateur {name}" if settings.storage else "secateur", problem, units))
-    return tuple(stores)
+        found.append(Study(url, f"secateur {name}" if settings.storage else "secateur", problem, units))
+    return tuple(found)

@@ -54,9 +54,9 @@ class SearchContract:
 
     def test_leaves_random_state(self, search: Search) -> None:
         """The global generators of Python, NumPy and torch are as they were."""
-        before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
+        before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
         _tried(search, _limits())
-        after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
+        after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
         assert before == after
 
     def test_nothing_to_choose(self, search: Search) -> None:

@@ -29,7 +29,7 @@ class Genetic(Search):
 
     Attributes:
         population: choices of one generation.
-        mutation: probability that a gene is drawn anew; None for one gene of each choice on average.
+        mutation: how many genes of each choice are drawn anew, on average.
         crossover: probability that a child has two parents.
 
     Example:
@@ -38,15 +38,14 @@ class Genetic(Search):
     """
 
     population: int = 20
-    mutation: float | None = None
+    mutation: float = 1.0
     crossover: float = 0.9
     paper: ClassVar[Paper | None] = Paper("deb2002")
 
     def __post_init__(self) -> None:
-        chance = 0.0 if self.mutation is None else self.mutation
-        if self.population < 2 or not 0 <= chance <= 1 or not 0 <= self.crossover <= 1:
+        if self.population < 2 or self.mutation < 0 or not 0 <= self.crossover <= 1:
             raise IncompatibleError(
-                "population must be 2 or more, mutation and crossover in [0, 1], got "
+                "population must be 2 or more, mutation 0 or more and crossover in [0, 1], got "
                 f"population={self.population!r}, mutation={self.mutation!r}, crossover={self.crossover!r}."
             )
 
@@ -59,7 +58,10 @@ class Genetic(Search):
         least = lowest(limits)
         genes = {n: optuna.distributions.IntDistribution(least[n], units) for n, units in limits.blocks.items()}
         sampler = optuna.samplers.NSGAIISampler(
-            seed=seed, population_size=self.population, mutation_prob=self.mutation, crossover_prob=self.crossover
+            seed=seed,
+            population_size=self.population,
+            mutation_prob=min(1.0, self.mutation / len(genes)),
+            crossover_prob=self.crossover,
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.enqueue_trial(dict(limits.blocks))
@@ -72,4 +74,4 @@ class Genetic(Search):
     @classmethod
     def examples(cls) -> list[Genetic]:
         """A small population, and one that mutates much."""
-        return [cls(population=6), cls(population=4, mutation=0.5)]
+        return [cls(population=6), cls(population=4, mutation=3.0)]

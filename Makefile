@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-quality docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-quality bench-search docs example clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -64,6 +64,9 @@ bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trai
 	$(BIN)/python -m $(QUALITY) --steps fashion-weights fashion-channels mobilenet-weights mobilenet-channels
 	$(ZOO)/bin/python -m $(QUALITY) --steps sentences
 	$(BIN)/python -m $(QUALITY) --steps page
+
+bench-search: $(VENV)/.ready ## Which search finds the best widths at equal numbers of evaluations; writes docs/search.md (hours)
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py

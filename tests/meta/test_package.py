@@ -40,7 +40,13 @@ FOLDERS = {
     "schedules": SCHEDULES,
     "search": SEARCHES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect", "particle_filter"}  # the last searches for units, not for numbers of them
+NOT_PLUGINS = {
+    "__init__",
+    "base",
+    "collect",
+    "particle_filter",
+    "channel_genetic",
+}  # the last two search for units, not for numbers of them
 FILES = [
     (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
 ]

@@ -88,6 +88,35 @@ def test_compress_own_network_with_data(folder, monkeypatch, capsys):
     assert "MACs" in capsys.readouterr().out
 
 
+INTERRUPTED = (
+    DATA
+    + """
+import itertools, pathlib
+count = itertools.count()
+
+def loss(output, target):
+    if pathlib.Path("trap").exists() and next(count) == {after}:
+        pathlib.Path("trap").unlink()
+        raise KeyboardInterrupt
+    return torch.nn.functional.cross_entropy(output, target)
+"""
+)
+
+
+@pytest.mark.parametrize("after", [1, 6, 15])
+def test_interrupted_and_resumed(folder, monkeypatch, capsys, after):
+    Path("data.py").write_text(INTERRUPTED.replace("{after}", str(after)))
+    words = ("compress", "net.py:make_model", "--recipe", "taylor2019", "--data", "data.py", "--epochs", "1")
+    assert call(monkeypatch, *words, "--out", "whole") == 0
+    Path("trap").touch()
+    assert call(monkeypatch, *words, "--out", "cut") == 130
+    assert ("--resume" in capsys.readouterr().out) == Path("cut/checkpoint.pt").exists()
+    assert not Path("cut/model.safetensors").exists()
+    assert call(monkeypatch, *words, "--out", "cut", "--resume") == 0
+    assert Path("cut/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+    assert not Path("cut/checkpoint.pt").exists()
+
+
 def test_compress_without_data_prunes_once(folder, monkeypatch, capsys):
     assert call(monkeypatch, "compress", "net.py:make_model", "--budget", "0.5 params", "--multiple", "4") == 0
     plan = load_plan("compressed/plan.json")
@@ -281,7 +310,7 @@ def test_options_are_those_that_are_documented():
         demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
         compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
-        compress optimizer; compress seed; compress onnx; compress inputs; measure model; measure load; measure data; measure runtime;
+        compress optimizer; compress seed; compress onnx; compress resume; compress inputs; measure model; measure load; measure data; measure runtime;
         measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;
         list kind; list card; search model; search how; search budget; search recipe; search evaluations; search data;
         search out; search storage; search multiple; search freeze; search only; search seed; search inputs

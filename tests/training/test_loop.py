@@ -162,21 +162,6 @@ def test_trains_in_training_mode():
     assert seen == [True]
 
 
-def test_penalty_is_added():
-    model = nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        model.weight.fill_(1)
-    batch = (torch.zeros(1, 1), None)
-    train_(
-        model,
-        [batch] * 10,
-        FineTune(weight_decay=0.0),
-        loss=lambda y, t: y.sum(),
-        penalty=lambda m: m.weight.abs().sum(),
-    )
-    assert model.weight.item() < 1
-
-
 def test_progress():
     subject, calls = cases.normed(), []
     train_(subject.model, subject.batches, FineTune(epochs=2), progress=lambda *a: calls.append(a), what="mend")

@@ -18,6 +18,7 @@ from secateur.apply.flat_weights import follow_masks_, restore_flat_weights_
 from secateur.apply.live_calls import LiveForward, live_calls_of, make_live_, unmake_live_
 from secateur.apply.live_functions import Live
 from secateur.core.copying import copied
+from secateur.core.errors import IncompatibleError
 from secateur.core.groups import LiveCall, Role
 from secateur.core.plan import PruningPlan
 
@@ -44,22 +45,35 @@ class Masked(nn.Module):
         return parameter * self.keep.to(parameter.dtype)
 
 
-def mask(model: nn.Module, plan: PruningPlan) -> nn.Module:
+class SoftMasked(Masked):
+    """The same forward pass, but gradients pass the mask straight through, so that dead entries go on moving."""
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """The parameter, zero where the mask is; its gradient is that of what comes out, everywhere."""
+        # Exact: where the mask is one this adds zero, where it is zero it takes away everything.
+        return parameter + (parameter * self.keep.to(parameter.dtype) - parameter).detach()
+
+
+def mask(model: nn.Module, plan: PruningPlan, *, straight_through: bool = False) -> nn.Module:
     """A masked copy of `model`: train it with any loop, then `shrink` it.
 
     Args:
         model: a network of the structure that was traced; may be masked already, masks then add up.
         plan: what stays.
+        straight_through: dead entries get the gradients that they would have if they were alive, and go on moving
+            behind the mask (a soft mask). `shrink` then no longer equals training the small network, only its result.
 
     Returns:
-        A copy in which every unit that does not stay is silent: exactly zero, with exactly zero gradient.
+        A copy in which every unit that does not stay is silent: exactly zero, and, unless gradients pass straight
+        through, with exactly zero gradient.
 
     Raises:
         IncompatibleError: the plan was made for another structure.
     """
     student = copied(model)
     masks, live = masks_of(student), live_of(student)
-    return mask_(unmask_(student), plan, masks=masks, live=live)
+    kind = SoftMasked if straight_through else Masked
+    return mask_(unmask_(student), plan, masks=masks, live=live, kind=kind)
 
 
 def mask_(
@@ -68,6 +82,7 @@ def mask_(
     *,
     masks: Mapping[str, Tensor] | None = None,
     live: Mapping[LiveCall, Tensor] | None = None,
+    kind: type[Masked] = Masked,
 ) -> nn.Module:
     """Mask `model`, which must not be masked yet, in place and return it.
 
@@ -76,10 +91,11 @@ def mask_(
         plan: what stays.
         masks: masks by parameter name that hold beside the plan's.
         live: by call, entries that are alive, beside the plan's.
+        kind: hard or soft masks. What a soft mask hides keeps its value behind it.
     """
     plan.check_fits(model)
     masks = _both(plan.masks(), masks or {})
-    silence_(model, plan, masks, live)
+    silence_(model, plan, {} if kind is SoftMasked else masks, live)
     parameters = dict(model.named_parameters())
     done: set[tuple[int, str]] = set()  # a module under two names is masked once
     for name, keep in masks.items():
@@ -91,7 +107,7 @@ def mask_(
             if (id(module), leaf) in done:
                 continue
             done.add((id(module), leaf))
-            masked = Masked(laid_out, _siblings(module))
+            masked = kind(laid_out, _siblings(module))
             _own_class_(module)
             parametrize.register_parametrization(module, leaf, masked)
             follow_masks_(module)
@@ -155,6 +171,46 @@ def masks_of(model: nn.Module) -> dict[str, Tensor]:
     return masks
 
 
+def remask_(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """Put the masks of `plan` in the place of those that `model` carries; parameters stay the same objects.
+
+    What a hard mask wakes comes back as zero, which it was held at.
+
+    Raises:
+        IncompatibleError: the plan silences a parameter that carries no mask.
+    """
+    masks, carried = plan.masks(), masks_of(model)
+    if missing := sorted(set(masks) - set(carried)):
+        raise IncompatibleError(
+            f"the plan silences {missing[0]!r}, which carries no mask. Mask the network with all parameters that later "
+            "plans may silence: mask_(model, plan, masks={name: all ones})."
+        )
+    parameters = parameters_of(model)
+    hard = not any(isinstance(m, SoftMasked) for m in model.modules())
+    with torch.no_grad():
+        for name, mine in carried.items():  # a tied parameter shares its mask under all of its names
+            mine.copy_(masks[name]) if name in masks else mine.fill_(True)
+            if hard:
+                parameters[name].mul_(mine.to(parameters[name].dtype))
+    if plan.is_structured:
+        unmake_live_(model.modules())
+        _make_live_(model, {call: keep for call in plan.graph.live if (keep := call.live(plan.channels)) is not None})
+    return model
+
+
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter by its name in the unmasked network: behind a mask, the one that the optimiser moves."""
+    found: dict[str, nn.Parameter] = {}
+    masked = {
+        f"{owner}.parametrizations.{leaf}.original".lstrip("."): f"{owner}.{leaf}".lstrip(".")
+        for owner, module in model.named_modules()
+        for leaf in _chains(module)
+    }
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        found[masked.get(name, name)] = parameter
+    return found
+
+
 def unmask_(model: nn.Module) -> nn.Module:
     """Bake the masks into the parameters of `model` in place, so that its state has its original names again."""
     for module in list(model.modules()):
@@ -185,7 +241,7 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
     originals = {leaf: chain.original for leaf, chain in chains.items()}
     with torch.no_grad():
         for leaf, chain in chains.items():
-            originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))
+            originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))  # a soft mask hides values until now
             del module.parametrizations[leaf]  # type: ignore[operator, union-attr]
     if not parametrize.is_parametrized(module):
         del module.parametrizations

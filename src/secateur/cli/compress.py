@@ -18,6 +18,8 @@ from secateur.core.errors import UnsupportedError
 from secateur.core.recipe import Recipe
 from secateur.planning import Constraints
 
+_INTERRUPTED = "Interrupted. Nothing is lost: the same command with [bold]--resume[/] goes on where it stopped."
+
 
 def compress(
     model: MODEL,
@@ -66,12 +68,22 @@ def compress(
     optimizer: Annotated[str | None, typer.Option(help="Of fine-tuning: sgd or adam, instead of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(help="For everything random.")] = 0,
     onnx: Annotated[bool, typer.Option(help="Also write an ONNX file and measure it in ONNX Runtime.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where an interrupted run of the same command stopped; it ends as if it had not been.",
+        ),
+    ] = False,
     inputs: INPUTS = None,
 ) -> None:
     """Make a network smaller by a published method, prove that nothing else changed, and measure.
 
     Writes model.safetensors (network and plan, no pickle), plan.json, report.json and report.html into --out.
     Without data, a data-free recipe prunes once and trains nothing.
+
+    While it trains, the state of everything is kept in checkpoint.pt in --out. If the run is interrupted, even by a
+    power cut, the same command with --resume goes on from there.
     """
     from secateur.files import export, save, save_plan  # noqa: PLC0415  keeps `secateur --help` quick
     from secateur.pipeline import Run  # noqa: PLC0415
@@ -86,21 +98,34 @@ def compress(
     runtimes = ("torch", "onnxruntime") if onnx else ("torch",)
     out.mkdir(parents=True, exist_ok=True)
     with bars(console) as progress:
-        settings = Run(loss=found.loss, train=found.train, constraints=rules, runtimes=runtimes, progress=progress)
-        made = run(
-            target.model,
-            how,
-            example_inputs=target.example_inputs,
-            budget=budget,
-            data=found.batches,
-            quality=found.quality,
-            seed=seed,
-            run=settings,
+        settings = Run(
+            loss=found.loss,
+            train=found.train,
+            constraints=rules,
+            runtimes=runtimes,
+            checkpoint=out / "checkpoint.pt",
+            resume=resume,
+            progress=progress,
         )
+        try:
+            made = run(
+                target.model,
+                how,
+                example_inputs=target.example_inputs,
+                budget=budget,
+                data=found.batches,
+                quality=found.quality,
+                seed=seed,
+                run=settings,
+            )
+        except KeyboardInterrupt:
+            console.print(_INTERRUPTED if settings.checkpoint and settings.checkpoint.exists() else "Interrupted.")
+            raise typer.Exit(130) from None
     save(made.model, made.plan, out / "model.safetensors")
     save_plan(made.plan, out / "plan.json")
     write_json(made.report, out / "report.json")
     write_html(made.report, out / "report.html")
+    (out / "checkpoint.pt").unlink(missing_ok=True)  # its work is done
     console.print(table(made.report))
     console.print(widths_table(made.report))
     if onnx:

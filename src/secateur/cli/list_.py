@@ -24,6 +24,7 @@ from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
 from secateur.search import SEARCHES
+from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "recipes": METHODS,
@@ -32,6 +33,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
     "searches": SEARCHES,
+    "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
     "collectors": COLLECTORS,
@@ -46,7 +48,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, allocations, schedules, regularisers, repairs, models."""
+    """List what there is: recipes, criteria, granularities, surgeries, regularisers, repairs and all other kinds."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from secateur.core.evidence import Evidence
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, Group
+from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.core.scores import Scope, Scores
 
@@ -341,17 +342,69 @@ class Schedule(ABC):
 
 
 class Regularizer(ABC):
-    """Says what training is charged for."""
+    """Says what training is charged for.
+
+    A regulariser holds settings only. What it has to remember from step to step lies in `Moment.memory`.
+    """
 
     paper: ClassVar[Paper | None] = None
 
     def attach(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
-        """Add what the penalty needs to `model`; leaving the context restores it. By default nothing."""
+        """Add what the penalty needs to `model` (gates, say); leaving the context restores it. By default nothing.
+
+        Parameters that are added are trained beside the others. What they say in the end is baked into the others.
+        """
         return nullcontext()
 
+    def start(self, at: Moment) -> None:
+        """Fill `at.memory` before the first step. By default nothing."""
+
     @abstractmethod
-    def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
-        """Scalar to add to the loss."""
+    def penalty(self, at: Moment) -> Tensor:
+        """Scalar to add to the loss; `at.value(name)` is a parameter as the forward pass sees it."""
+
+    def after_step(self, at: Moment) -> None:
+        """Change parameters in place after an optimiser step: a proximal map, a projection. By default nothing."""
+
+    def after_epoch(self, at: Moment) -> None:
+        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class Surgery(ABC):
+    """Says when and how masks change while the network trains.
+
+    Attributes:
+        paper: where it was published.
+        straight_through: gradients reach masked entries too, which go on moving and may come back (a soft mask); if
+            not, they are zero and have zero gradient (a hard mask).
+        holds: masks hold between revisions; if not, what a revision removes is set to zero once, and trains on.
+        dense_gradients: `Moment.gradient` must hold those of masked entries too at every revision.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    straight_through: ClassVar[bool] = False
+    holds: ClassVar[bool] = True
+    dense_gradients: ClassVar[bool] = False
+
+    def start(self, at: Moment) -> PruningPlan | None:
+        """Look at the network before the first step and fill `at.memory`; the first masks, if there are to be any."""
+        return None
+
+    def watch(self, at: Moment) -> None:
+        """Take note after every optimiser step. By default nothing."""
+
+    @abstractmethod
+    def due(self, at: Moment) -> bool:
+        """Whether masks are revised after this step."""
+
+    @abstractmethod
+    def revise(self, at: Moment) -> PruningPlan:
+        """New masks."""
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from secateur.core.budget import Budget
-from secateur.core.contracts import Allocation, Criterion, Granularity, Regularizer, Repair, Schedule
+from secateur.core.contracts import Allocation, Criterion, Granularity, Regularizer, Repair, Schedule, Surgery
 from secateur.core.errors import IncompatibleError
 from secateur.core.paper import Paper
 
@@ -46,8 +46,11 @@ class Recipe:
         allocation: how many each block keeps.
         schedule: how the kept fraction moves over rounds of pruning and training.
         budget: what remains in the end; `compress(budget=...)` overrides it.
-        regularizer: what the training before the first cut is charged for.
-        sparsify: that training; used with a regulariser only.
+        sparsify: a training before the first cut, in which regulariser and surgery are at work.
+        regularizer: what it is charged for.
+        surgery: how masks change in it. What they are in the end is then the plan, and no other cut follows.
+        rewind: before the training of every round, weights go back to what they were after so many epochs of
+            `sparsify` (0: before it); None goes on from where they are.
         repair: what mends the network right after each cut, in order.
         finetune: training after each cut, if there is data; None trains nothing.
         paper: where the combination was published.
@@ -58,13 +61,20 @@ class Recipe:
     allocation: Allocation
     schedule: Schedule
     budget: Budget | None = None
-    regularizer: Regularizer | None = None
     sparsify: FineTune | None = None
+    regularizer: Regularizer | None = None
+    surgery: Surgery | None = None
+    rewind: float | None = None
     repair: tuple[Repair, ...] = ()
     finetune: FineTune | None = None
     paper: Paper | None = None
 
     def __post_init__(self) -> None:
+        if self.sparsify is None and (self.surgery or self.rewind is not None):
+            raise IncompatibleError(
+                f"the recipe has {'a surgery' if self.surgery else 'a rewind'} and no training for it. "
+                "Say how long that is: sparsify=FineTune(epochs=10)."
+            )
         if [r.stage for r in self.repair] != sorted(r.stage for r in self.repair):
             right = ", ".join(repr(r) for r in sorted(self.repair, key=lambda r: r.stage))
             raise IncompatibleError(
@@ -75,10 +85,10 @@ class Recipe:
     @property
     def data_free(self) -> bool:
         """Whether scores can be had without data."""
-        return self.criterion.traits.data_free and self.regularizer is None
+        return self.criterion.traits.data_free and self.sparsify is None
 
     def cite(self) -> list[str]:
         """The papers of all parts, each once."""
-        parts = (self, self.criterion, self.granularity, self.schedule, self.regularizer, *self.repair)
+        parts = (self, self.criterion, self.granularity, self.schedule, self.regularizer, self.surgery, *self.repair)
         papers = [getattr(part, "paper", None) for part in parts]
         return list(dict.fromkeys(p.cite() for p in papers if p is not None))

@@ -19,6 +19,7 @@ from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
 from secateur.search import SEARCHES
+from secateur.surgeries import SURGERIES
 
 SCHEMA = 1
 
@@ -29,6 +30,7 @@ _PARTS: dict[str, Registry[Any]] = {
     "allocation": ALLOCATIONS,
     "schedule": SCHEDULES,
     "regularizer": REGULARIZERS,
+    "surgery": SURGERIES,
     "repair": REPAIRS,
 }
 #: Plug-ins that are no part of a recipe, but have settings as well.
@@ -42,6 +44,8 @@ def recipe_to_toml(recipe: Recipe) -> str:
     lines = [f"schema = {SCHEMA}"]
     if recipe.budget is not None:
         lines.append(f"budget = {_literal(str(recipe.budget))}  # what remains")
+    if recipe.rewind is not None:
+        lines.append(f"rewind = {_literal(recipe.rewind)}  # epochs of sparsify")
     if recipe.paper is not None:
         lines.append(f"paper = {_literal(recipe.paper.key)}")
     for part, registry in _PARTS.items():
@@ -71,7 +75,7 @@ def recipe_from_toml(text: str) -> Recipe:
         ) from error
     if table.pop("schema", None) != SCHEMA:
         raise CodecError(f"the recipe must begin with schema = {SCHEMA}. A newer file needs a newer Secateur.")
-    known = {"budget", "paper", *_PARTS, *_TRAINING}
+    known = {"budget", "paper", "rewind", *_PARTS, *_TRAINING}
     problems = [f"unknown entry {name!r}" for name in table if name not in known]
     problems += [f"missing table [{name}]" for name in _NEEDED if name not in table]
     if problems:
@@ -83,7 +87,14 @@ def recipe_from_toml(text: str) -> Recipe:
         **parts,
         budget=Budget(str(budget)) if budget is not None else None,
         paper=Paper(str(paper)) if paper is not None else None,
+        rewind=_rewind(table.get("rewind")),
     )
+
+
+def _rewind(value: Any) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+        raise CodecError(f"rewind must be a number of epochs, 0 or more, got {value!r}.")
+    return None if value is None else float(value)
 
 
 def _part(name: str, value: Any) -> Any:

@@ -81,7 +81,12 @@ class WithinWeights(Granularity):
         """One block for each weight that can be taken apart like this."""
         fitting = {name: weight.shape for name, weight in filters(graph).items() if not self.refuses(weight)}
         outside = {name: self.layout(shape).outside for name, shape in fitting.items()}
-        return [Block(name, prod(sizes), (name,), rows=sizes[0]) for name, sizes in outside.items()]
+        weights = [Block(name, prod(sizes), (name,), rows=sizes[0]) for name, sizes in outside.items()]
+        return [*weights, *self.extra(graph)]
+
+    def extra(self, graph: ChannelGraph) -> Sequence[Block]:
+        """Blocks beside weights; by default none."""
+        return ()
 
     def omitted(self, graph: ChannelGraph) -> Mapping[str, str]:
         """The weights that cannot be taken apart like this, and why."""

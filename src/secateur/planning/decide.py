@@ -13,7 +13,7 @@ from secateur.core.plan import PruningPlan
 from secateur.core.scores import Scores
 from secateur.evidence import Weight
 from secateur.granularity import Channel
-from secateur.planning.plan import Constraints, plan
+from secateur.planning.plan import Constraints, plan, untouched
 from secateur.planning.score import score
 
 
@@ -50,14 +50,15 @@ def decide(
         SecateurError: whatever `score` and `plan` raise.
     """
     unit = Channel() if granularity is None else granularity
-    scores = score(graph, criterion, evidence, granularity=unit)
+    leave = untouched(graph, unit, constraints or Constraints())
+    scores = score(graph, criterion, evidence, granularity=unit, leave=leave)
     made = plan(graph, scores, budget, allocation, constraints=constraints, seed=seed)
     if not criterion.in_order:
         return made
     counts = Counts({block.name: made.width(block.name) for block in made.blocks})
     left, values = evidence, dict(scores.values)
     decided = made
-    for block in made.blocks:
+    for block in [block for block in made.blocks if block.name not in leave]:
         values[block.name] = score(graph, criterion, left, granularity=unit).values[block.name]
         decided = plan(graph, replace(scores, values=values), budget, counts, constraints=constraints, seed=seed)
         if block.name in decided.kept:

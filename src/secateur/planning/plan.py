@@ -190,6 +190,17 @@ def matching(patterns: Sequence[str], names: Sequence[str], graph: ChannelGraph)
     return found
 
 
+def untouched(graph: ChannelGraph, granularity: Granularity, rules: Constraints) -> set[str]:
+    """Blocks of which the patterns say that nothing goes.
+
+    Raises:
+        UnknownNameError: a pattern matches nothing.
+    """
+    blocks = {b.name: b for b in granularity.blocks(graph)}
+    guarded = _guarded(graph, blocks, rules, _left_whole(graph, granularity))
+    return {name for name, units in guarded.items() if bool(units.all())}
+
+
 def library_version() -> str:
     """Version of the installed package."""
     try:

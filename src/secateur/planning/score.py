@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,12 @@ from secateur.planning.check import check
 
 
 def score(
-    graph: ChannelGraph, criterion: Criterion, evidence: Evidence, *, granularity: Granularity | None = None
+    graph: ChannelGraph,
+    criterion: Criterion,
+    evidence: Evidence,
+    *,
+    granularity: Granularity | None = None,
+    leave: Collection[str] = (),
 ) -> Scores:
     """Score every unit that may be removed.
 
@@ -24,6 +31,7 @@ def score(
         criterion: which units matter.
         evidence: must hold what `criterion.needs` names.
         granularity: what one unit is; channels by default.
+        leave: blocks that lose nothing, so that nothing need be known of them: their names.
 
     Returns:
         Scores, higher = keep, float64.
@@ -35,7 +43,9 @@ def score(
     """
     unit = Channel() if granularity is None else granularity
     check(criterion, unit)
-    values = {block.name: _one(criterion, unit, block, evidence) for block in unit.blocks(graph)}
+    values = {
+        block.name: _one(criterion, unit, block, evidence) for block in unit.blocks(graph) if block.name not in leave
+    }
     for name, scores in values.items():
         if not bool(torch.isfinite(scores).all()):
             raise SecateurError(

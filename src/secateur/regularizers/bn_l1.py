@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from secateur.core.contracts import Regularizer
 from secateur.core.errors import IncompatibleError
-from secateur.core.groups import ChannelGraph, Role
+from secateur.core.groups import Role
+from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.regularizers.base import regularizer
 
@@ -39,12 +40,11 @@ class BNL1(Regularizer):
                 f"strength must be 0 or more, got strength={self.strength!r}. It is the price of |gamma|."
             )
 
-    def penalty(self, model: nn.Module, graph: ChannelGraph) -> Tensor:
+    def penalty(self, at: Moment) -> Tensor:
         """The charge, differentiable."""
-        total = torch.zeros((), device=next(model.parameters()).device)
-        for slot in (s for g in graph.cuttable.values() for s in g.slots_with(Role.SCALES)):
-            owner, _, leaf = slot.tensor.rpartition(".")
-            scales = getattr(model.get_submodule(owner), leaf)  # by attribute, so that masked networks are charged too
+        total = torch.zeros((), device=next(at.model.parameters()).device)
+        for slot in (s for g in at.graph.cuttable.values() for s in g.slots_with(Role.SCALES)):
+            scales = at.value(slot.tensor)
             # Only the entries of this group: a norm over a concatenation also scales channels that may not be cut.
             total = total + scales.index_select(slot.dim, slot.index.flatten().to(total.device)).abs().sum()
         return self.strength * total

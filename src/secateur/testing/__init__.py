@@ -13,6 +13,7 @@ from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
 from secateur.testing.search import SearchContract
+from secateur.testing.surgery import SurgeryContract
 from secateur.testing.system import SystemContract
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RepairContract",
     "ScheduleContract",
     "SearchContract",
+    "SurgeryContract",
     "SystemContract",
     "Tiny",
     "check_rule",

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.masking import parameters_of
 from secateur.apply.verify import strengthen_
 from secateur.bench.zoo.resnet import BasicBlock
 from secateur.bench.zoo.vit import ViT
+from secateur.core.budget import Budget
 from secateur.core.contracts import Batch, Collector
 from secateur.core.evidence import Evidence
 from secateur.core.groups import ChannelGraph, Group, Role
+from secateur.core.moment import Moment
+from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
-from secateur.evidence import collect
+from secateur.criteria import Magnitude
+from secateur.evidence import Weight, collect
 from secateur.graph.trace import trace
+from secateur.planning import decide
 
 _CLASSES = 3
 _EXAMPLES = 4
@@ -45,6 +52,27 @@ class Case:
     def first(self) -> Group:
         """The first group that may be cut."""
         return next(iter(self.graph.cuttable.values()))
+
+
+def moment(case: Case, **changes: Any) -> Moment:
+    """The first moment of a training of this network; `changes` are attributes of `Moment`."""
+    whole: dict[str, Any] = {
+        "model": case.model,
+        "graph": case.graph,
+        "parameters": parameters_of(case.model),
+        "generator": generator(0, "moment"),
+        "decide": partial(_decide, case),
+        "budget": Budget("0.5 units"),
+    }
+    return Moment(**{**whole, **changes})
+
+
+def _decide(
+    case: Case, keep: float, *, saliency: Mapping[str, Tensor] | None = None, again: bool = False
+) -> PruningPlan:
+    """A plan of channels by the size of their weights, the same share of each group; `again` changes nothing."""
+    weights = saliency or {n: p.detach() for n, p in parameters_of(case.model).items()}
+    return decide(case.graph, Magnitude(), Evidence({Weight: weights}), Budget(keep, "units"))
 
 
 def normed(first: int = 6, second: int = 4) -> Case:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from secateur.core.contracts import Regularizer
-from secateur.core.groups import ChannelGraph
 from secateur.testing import case as cases
 from secateur.testing.criterion import check_docstring
 
@@ -24,7 +23,7 @@ class RegularizerContract:
         """The penalty is one finite number, zero or more, and not zero everywhere."""
         subject = cases.normed()
         with regularizer.attach(subject.model, subject.graph):
-            found = regularizer.penalty(subject.model, subject.graph).detach()
+            found = regularizer.penalty(cases.moment(subject)).detach()
         assert found.shape == ()
         assert bool(torch.isfinite(found))
         assert float(found) > 0
@@ -33,13 +32,13 @@ class RegularizerContract:
         """A network of zeros is charged nothing."""
         subject = cases.filled(cases.normed(), 0.0)
         with regularizer.attach(subject.model, subject.graph):
-            assert float(regularizer.penalty(subject.model, subject.graph).detach()) == 0
+            assert float(regularizer.penalty(cases.moment(subject)).detach()) == 0
 
     def test_gradient(self, regularizer: Regularizer) -> None:
         """The gradient is the derivative, by finite differences in float64."""
         subject = cases.normed(3, 2)
         with regularizer.attach(subject.model, subject.graph):
-            asked = _Asked(subject.model, regularizer, subject.graph)
+            asked = _Asked(subject, regularizer)
             names = [name for name, _ in asked.named_parameters()]
             values = [p.detach().clone().requires_grad_(True) for p in asked.parameters()]
 
@@ -54,7 +53,7 @@ class RegularizerContract:
         subject = cases.normed()
         before = _state(subject.model)
         with regularizer.attach(subject.model, subject.graph):
-            regularizer.penalty(subject.model, subject.graph)
+            regularizer.penalty(cases.moment(subject))
         _check_same(before, _state(subject.model))
         try:
             with regularizer.attach(subject.model, subject.graph):
@@ -80,15 +79,15 @@ class RegularizerContract:
 class _Asked(nn.Module):
     """A module whose forward is the penalty, so that its parameters can be swapped."""
 
-    def __init__(self, model: nn.Module, regularizer: Regularizer, graph: ChannelGraph) -> None:
+    def __init__(self, case: cases.Case, regularizer: Regularizer) -> None:
         super().__init__()
-        self.model = model
+        self.model = case.model
         self.regularizer = regularizer
-        self.graph = graph
+        self.moment = cases.moment(case)
 
     def forward(self) -> Tensor:
         """The penalty."""
-        return self.regularizer.penalty(self.model, self.graph)
+        return self.regularizer.penalty(self.moment)
 
 
 def _state(model: nn.Module) -> dict[str, Any]:

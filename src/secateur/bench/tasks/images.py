@@ -41,6 +41,14 @@ class Batches:
         self.split, self.size, self.seed = split, size, seed
         self.walks = 0
 
+    def state_dict(self) -> dict[str, int]:
+        """How often it was walked through, so that a resumed training goes on in the same order."""
+        return {"walks": self.walks}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self.walks = int(state["walks"])
+
     def __len__(self) -> int:
         return len(self.split) // self.size if self.seed is not None else -(-len(self.split) // self.size)
 

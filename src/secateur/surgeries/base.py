@@ -1,0 +1,61 @@
+"""The registry of surgeries, and the arithmetic that they share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from secateur.core.contracts import Surgery
+from secateur.core.errors import IncompatibleError
+from secateur.core.moment import Moment
+from secateur.core.registry import Registry
+
+SURGERIES: Registry[type[Surgery]] = Registry("surgery")
+surgery = SURGERIES
+
+
+def every(at: Moment, steps: int) -> bool:
+    """Whether so many steps have passed since the last time; 0 for the end of every epoch."""
+    return at.ended if steps == 0 else not at.ended and at.step % steps == 0
+
+
+def check_shares(**shares: float) -> None:
+    """Every one of them lies in [0, 1].
+
+    Raises:
+        IncompatibleError: one does not.
+    """
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise IncompatibleError(f"{name} must be in [0, 1], got {name}={value!r}. It is a share of the training.")
+
+
+def check_every(steps: int) -> None:
+    """Steps between two revisions.
+
+    Raises:
+        IncompatibleError: it is negative.
+    """
+    if steps < 0:
+        raise IncompatibleError(
+            f"every must be 0 or more, got every={steps!r}. It is steps between revisions; 0 revises after every epoch."
+        )
+
+
+def exchanged(keep: Tensor, number: int, *, drop: Tensor, grow: Tensor) -> Tensor:
+    """A mask with as many entries alive as `keep`, of which `number` have changed places.
+
+    Args:
+        keep: boolean, flat.
+        number: how many go, and how many come.
+        drop: what is least goes first, of those alive.
+        grow: what is most comes first, of those that were dead. Equal values go by their place.
+    """
+    number = min(number, int(keep.sum()), int((~keep).sum()))
+    infinite = torch.full_like(drop, float("inf"))
+    gone = torch.where(keep, drop, infinite).argsort(stable=True)[:number]
+    come = torch.where(keep, -infinite, grow).argsort(descending=True, stable=True)[:number]
+    changed = keep.clone()
+    changed[gone] = False
+    changed[come] = True
+    return changed

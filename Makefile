@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-quality bench-search docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality bench-search docs example clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -57,6 +57,9 @@ bench-models: $(ZOO)/.ready $(PEER)/.ready ## Check the channel graph over the p
 
 bench-criteria: $(VENV)/.ready ## Every criterion and repair beside its oracle, and what it costs; writes docs/oracles.md
 	$(BIN)/python -m benchmarks.criteria
+
+bench-lowrank: $(VENV)/.ready ## Thin layers and compact blocks beside their oracles and on LeNet-5; writes docs/lowrank.md
+	$(BIN)/python -m benchmarks.lowrank
 
 QUALITY := benchmarks.quality
 bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trained after a cut, over methods and budgets (an hour)

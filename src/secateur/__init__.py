@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.errors import SecateurError
@@ -26,6 +27,7 @@ from secateur.evidence import collect
 from secateur.files import export, load, save
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace
+from secateur.lowrank import Factorized, factorize
 from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
@@ -40,8 +42,10 @@ __all__ = [
     "Compressed",
     "CompressionReport",
     "Constraints",
+    "Factorized",
     "FineTune",
     "PruningPlan",
+    "Rebuilt",
     "Recipe",
     "Run",
     "SearchRun",
@@ -53,11 +57,13 @@ __all__ = [
     "compress",
     "cost",
     "export",
+    "factorize",
     "load",
     "mask",
     "measure",
     "plan",
     "plan_by_hand",
+    "rebuild",
     "save",
     "score",
     "search",

@@ -1,5 +1,6 @@
 """How many units each block keeps."""
 
+from secateur.allocation.alive import Alive
 from secateur.allocation.base import ALLOCATIONS
 from secateur.allocation.erk import ERK
 from secateur.allocation.global_ import Global
@@ -13,6 +14,7 @@ from secateur.allocation.uniform import Uniform
 
 __all__ = [
     "ALLOCATIONS",
+    "Alive",
     "ERK",
     "Global",
     "Isomorphic",

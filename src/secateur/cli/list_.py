@@ -13,11 +13,14 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
 from secateur.regularizers import REGULARIZERS
@@ -36,6 +39,9 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
+    "factorizers": FACTORIZERS,
+    "distillations": DISTILLATIONS,
+    "compacts": COMPACTS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }

@@ -230,9 +230,11 @@ class Allocation(ABC):
     """Says how many units each block keeps.
 
     Attributes:
+        fills: as many units stay as fit the budget; if not, what scores zero goes though there were room.
         whole: it chooses among whole numbers of units from the start, so that it asks for what it gets.
     """
 
+    fills: ClassVar[bool] = True
     whole: ClassVar[bool] = False
 
     @abstractmethod
@@ -345,9 +347,14 @@ class Regularizer(ABC):
     """Says what training is charged for.
 
     A regulariser holds settings only. What it has to remember from step to step lies in `Moment.memory`.
+
+    Attributes:
+        paper: where it was published.
+        takes: `after_step` or `after_epoch` takes what is charged, by a proximal map, so the loss is not charged too.
     """
 
     paper: ClassVar[Paper | None] = None
+    takes: ClassVar[bool] = False
 
     def attach(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
         """Add what the penalty needs to `model` (gates, say); leaving the context restores it. By default nothing.
@@ -367,7 +374,10 @@ class Regularizer(ABC):
         """Change parameters in place after an optimiser step: a proximal map, a projection. By default nothing."""
 
     def after_epoch(self, at: Moment) -> None:
-        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing."""
+        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing.
+
+        What changes parameters once an epoch does so here.
+        """
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -440,3 +450,148 @@ class Known:
 
     evidence: Evidence
     batches: Batches
+
+
+#: How much of a layer its factors keep: one number or several, `(r,)` of an SVD, `(r_in, r_out)` of Tucker-2.
+Ranks = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a layer in a forward pass, which is all that its multiply-accumulates depend on beside its shape.
+
+    Attributes:
+        batch: examples; of a linear layer all rows of its input.
+        inputs: height and width that a convolution reads; nothing of a linear layer.
+        outputs: height and width that it writes.
+    """
+
+    batch: int
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Ranks that a layer may get, and what it would lose with them.
+
+    Attributes:
+        ranks: the ranks.
+        lost: `||W - W'||^2 / ||W||^2` at these ranks, or the least known bound above it.
+    """
+
+    ranks: Ranks
+    lost: float
+
+
+class Factorizer(ABC):
+    """Says how one layer becomes several thin ones in a row.
+
+    Attributes:
+        paper: where it was published.
+        sparse: a part of what it makes is a sparse matrix, of which parameters and multiply-accumulates count the
+            entries that may be other than zero, as a sparse kernel would.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    sparse: ClassVar[bool] = False
+
+    @abstractmethod
+    def refusal(self, module: nn.Module) -> str:
+        """Why `module` cannot be factorized; empty if it can."""
+
+    @abstractmethod
+    def full(self, module: nn.Module) -> Ranks:
+        """The least ranks at which nothing is lost, whatever the weights."""
+
+    @abstractmethod
+    def curve(self, module: nn.Module) -> Sequence[Candidate]:
+        """Ranks to choose from, in order of parameters; the more of them, the less is lost."""
+
+    @abstractmethod
+    def unfoldings(self, module: nn.Module) -> Sequence[Tensor]:
+        """For every rank the matrix of which it is the rank, float64; empty where ranks are not those of matrices."""
+
+    @abstractmethod
+    def factorize(self, module: nn.Module, ranks: Ranks) -> nn.Module:
+        """The factors as a new module that computes what `module` does, up to what is lost; `module` stays as it is."""
+
+    @abstractmethod
+    def weight(self, factors: nn.Module) -> Tensor:
+        """The weight that factors stand for, in the shape of that of the layer that they came from."""
+
+    @abstractmethod
+    def params(self, module: nn.Module, ranks: Ranks) -> int:
+        """Parameters of the factors, biases included."""
+
+    @abstractmethod
+    def macs(self, module: nn.Module, ranks: Ranks, call: Call) -> int:
+        """Multiply-accumulates of the factors in one call."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a network said of a batch, and on the way.
+
+    Attributes:
+        output: what its forward pass returned.
+        features: what the modules returned that were asked for, by name.
+    """
+
+    output: Any
+    features: Mapping[str, Tensor]
+
+
+class DistillLoss(ABC):
+    """Says how far a student is from its teacher.
+
+    Attributes:
+        paper: where it was published.
+        layers: modules, of the same names in student and teacher, whose outputs are compared.
+        matching: it is 0 where the student says what the teacher says, and nowhere less.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    layers: tuple[str, ...] = ()
+    matching: ClassVar[bool] = True
+
+    @abstractmethod
+    def loss(self, student: Outputs, teacher: Outputs, target: Any) -> Tensor:
+        """Scalar to train the student on; `teacher` is given, not trained."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class CompactBlock(ABC):
+    """Says what stands in for a convolution."""
+
+    paper: ClassVar[Paper | None] = None
+
+    @abstractmethod
+    def refusal(self, module: nn.Conv2d) -> str:
+        """Why it cannot stand in for `module`; empty if it can."""
+
+    @abstractmethod
+    def rebuild(self, module: nn.Conv2d) -> nn.Module:
+        """A block of the same inputs and outputs, as near to `module` as its form allows; `module` stays as it is."""
+
+    @abstractmethod
+    def params(self, module: nn.Conv2d) -> int:
+        """Parameters of the block, biases included."""
+
+    @abstractmethod
+    def macs(self, module: nn.Conv2d, call: Call) -> int:
+        """Multiply-accumulates of the block in one call."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]

@@ -86,7 +86,7 @@ def plan(
     counts = how.counts(candidates, ready.choices)
     # a fraction of a module is nothing to ask for
     wanted = {} if ready.choices.ranked else asked(how, candidates, ready.choices)
-    return ready.decided(counts, allocation=repr(how), asked=wanted, seed=seed)
+    return ready.decided(counts, allocation=repr(how), asked=wanted, seed=seed, fills=how.fills)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,13 @@ class Prepared:
     stay: tuple[str, ...]
 
     def decided(
-        self, counts: Mapping[str, int], *, allocation: str, asked: Mapping[str, float] | None = None, seed: int = 0
+        self,
+        counts: Mapping[str, int],
+        *,
+        allocation: str,
+        asked: Mapping[str, float] | None = None,
+        seed: int = 0,
+        fills: bool = True,
     ) -> PruningPlan:
         """The plan in which the best units of every block stay, so many as `counts` says.
 
@@ -119,12 +125,15 @@ class Prepared:
             allocation: where the counts came from, in words, for the provenance.
             asked: fractions that were asked for, for the provenance.
             seed: for the provenance.
+            fills: of whole modules, those that came before a large one stay after all where there is room; if not,
+                only if their scores are above zero.
         """
         choices = self.choices
         kept = {n: select(self.values[n], counts[n], block.run) for n, block in choices.free.items()} | dict(self.kept)
         made = PruningPlan({n: kept[n] for n in self.blocks}, self.scores.granularity, choices.graph)
         if choices.ranked:
-            made = _filled(made, self.values, choices)
+            values = self.values if fills else {n: _not_zero(v) for n, v in self.values.items()}
+            made = _filled(made, values, choices)
         spent = choices.spent_without(made.removed) if choices.ranked else choices.spent(counts)
         origin = Provenance(
             criterion=self.scores.criterion,
@@ -299,6 +308,11 @@ def _filled(made: PruningPlan, values: Mapping[str, torch.Tensor], choices: Choi
             more = replace(made, kept={**made.kept, name: keep})
             made = more if choices.fits_without(more.removed) else made
     return made
+
+
+def _not_zero(values: torch.Tensor) -> torch.Tensor:
+    """Scores of which zeros, which an allocation let go on purpose, do not come back."""
+    return torch.where(values > 0, values, float("-inf"))
 
 
 def _before(block: Block, within: PruningPlan | None) -> torch.Tensor:

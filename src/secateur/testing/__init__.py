@@ -5,7 +5,10 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 
 from secateur.testing.allocation import AllocationContract
 from secateur.testing.collector import CollectorContract
+from secateur.testing.compact import CompactContract
 from secateur.testing.criterion import CriterionContract
+from secateur.testing.distillation import DistillationContract
+from secateur.testing.factorizer import FactorizerContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
 from secateur.testing.operator import Around, OperatorCase, OperatorContract, check_rule
@@ -21,7 +24,10 @@ __all__ = [
     "AllocationContract",
     "Around",
     "CollectorContract",
+    "CompactContract",
     "CriterionContract",
+    "DistillationContract",
+    "FactorizerContract",
     "GranularityContract",
     "OperatorCase",
     "OperatorContract",

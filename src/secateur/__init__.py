@@ -34,6 +34,7 @@ from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
 from secateur.quantize import dequantize_, quantize, quantized_of
+from secateur.searching import Searched, SearchRun, Sensitivities, search, sensitivity
 
 __version__ = library_version()
 
@@ -49,7 +50,10 @@ __all__ = [
     "Rebuilt",
     "Recipe",
     "Run",
+    "SearchRun",
+    "Searched",
     "SecateurError",
+    "Sensitivities",
     "collect",
     "compare",
     "compress",
@@ -69,6 +73,8 @@ __all__ = [
     "quantized_of",
     "save",
     "score",
+    "search",
+    "sensitivity",
     "shrink",
     "trace",
     "unpack",

@@ -30,6 +30,7 @@ from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 
 SOURCE = Path(secateur.__file__).parent
 ROOT = SOURCE.parent.parent
@@ -47,8 +48,10 @@ FOLDERS = {
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
+    "search": SEARCHES,
 }
 NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "rebuilding", "teaching", "tensors", "vbmf"}
+NOT_PLUGINS |= {"particle_filter", "channel_genetic"}  # these search for units, not for numbers of them
 FILES = [
     (folder, p.stem)
     for folder in FOLDERS
@@ -129,7 +132,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "tensorly"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "optuna", "gymnasium", "stable_baselines3", "tensorly"
 )  # fmt: skip
 
 

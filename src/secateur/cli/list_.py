@@ -28,6 +28,7 @@ from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -36,6 +37,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "granularities": GRANULARITIES,
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
+    "searches": SEARCHES,
     "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,

@@ -17,6 +17,7 @@ from secateur.testing.quantizer import QuantizerContract
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
+from secateur.testing.search import SearchContract
 from secateur.testing.surgery import SurgeryContract
 from secateur.testing.system import SystemContract
 
@@ -37,6 +38,7 @@ __all__ = [
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",
+    "SearchContract",
     "SurgeryContract",
     "SystemContract",
     "Tiny",

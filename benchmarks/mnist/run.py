@@ -72,8 +72,9 @@ class Taught:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         for images, labels in self.batches:
-            with torch.no_grad():
-                yield images, (labels, self.teacher(images))
+            with torch.no_grad():  # not around the yield, or it would hold for the training as well
+                told = self.teacher(images)
+            yield images, (labels, told)
 
 
 def taught(output: Tensor, target: Any) -> Tensor:

@@ -207,6 +207,7 @@ class _Job:
             self._rehearse(model)
         dense, early, decision = self._sparsified(model)
         if decision is not None:
+            decision = self._within_budget(dense, decision)
             return self._mended(dense, mask(unmask_(copied(dense)), decision), decision), decision
         rounds = self.how.schedule.rounds if trains or not self.how.schedule.trains else 1
         decision, first = self._resumed(rounds)
@@ -259,12 +260,19 @@ class _Job:
             seed=self.seed,
         )
 
+    def _within_budget(self, dense: nn.Module, decision: PruningPlan) -> PruningPlan:
+        """What a surgery left, and less where that is more than may remain: thresholds know of no budget."""
+        if decision.provenance.reached <= self.budget.keep * (1 + 1e-9):
+            return decision
+        return self._decided(self._evidence(unmask_(copied(dense))), self.budget.keep, decision)
+
     def _mended(self, dense: nn.Module, masked: nn.Module, decision: PruningPlan) -> nn.Module:
         """What a surgery left, repaired and fine-tuned."""
         if self.checkpoint is None or self.checkpoint.of("fine-tune") is None:
             needs = [need for repair in self.how.repair for need in repair.needs]
-            evidence = collect(unmask_(copied(dense)), self.data, needs, graph=self.graph, loss=self.settings.loss)
-            self._repair_(masked, dense, decision, evidence)
+            before = unmask_(copied(dense))
+            evidence = collect(before, self.data, needs, graph=self.graph, loss=self.settings.loss)
+            self._repair_(masked, before, decision, evidence)
         self._note(decision, 1)
         self._train_(masked, "fine-tune")
         return masked

@@ -1,5 +1,6 @@
 """How many units each block keeps."""
 
+from secateur.allocation.alive import Alive
 from secateur.allocation.base import ALLOCATIONS
 from secateur.allocation.erk import ERK
 from secateur.allocation.global_ import Global
@@ -7,4 +8,4 @@ from secateur.allocation.like import Like
 from secateur.allocation.sigma_threshold import SigmaThreshold, above
 from secateur.allocation.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "ERK", "Global", "Like", "SigmaThreshold", "Uniform", "above"]
+__all__ = ["ALLOCATIONS", "Alive", "ERK", "Global", "Like", "SigmaThreshold", "Uniform", "above"]

@@ -225,7 +225,13 @@ class Granularity(ABC):
 
 
 class Allocation(ABC):
-    """Says how many units each block keeps."""
+    """Says how many units each block keeps.
+
+    Attributes:
+        fills: as many units stay as fit the budget; if not, what scores zero goes though there were room.
+    """
+
+    fills: ClassVar[bool] = True
 
     @abstractmethod
     def counts(self, scores: Scores, limits: Limits) -> Mapping[str, int]:
@@ -293,9 +299,14 @@ class Regularizer(ABC):
     """Says what training is charged for.
 
     A regulariser holds settings only. What it has to remember from step to step lies in `Moment.memory`.
+
+    Attributes:
+        paper: where it was published.
+        takes: `after_step` or `after_epoch` takes what is charged, by a proximal map, so the loss is not charged too.
     """
 
     paper: ClassVar[Paper | None] = None
+    takes: ClassVar[bool] = False
 
     def attach(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
         """Add what the penalty needs to `model` (gates, say); leaving the context restores it. By default nothing.
@@ -315,7 +326,10 @@ class Regularizer(ABC):
         """Change parameters in place after an optimiser step: a proximal map, a projection. By default nothing."""
 
     def after_epoch(self, at: Moment) -> None:
-        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing."""
+        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing.
+
+        What changes parameters once an epoch does so here.
+        """
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

@@ -106,7 +106,7 @@ def plan(
     kept |= frozen
     made = PruningPlan({n: kept[n] for n in blocks}, scores.granularity, graph)
     if ranked:
-        made = _filled(made, values, choices)
+        made = _filled(made, {n: v if how.fills else _not_zero(v) for n, v in values.items()}, choices)
     spent = choices.spent_without(made.removed) if ranked else choices.spent(counts)
     origin = Provenance(
         criterion=scores.criterion,
@@ -247,6 +247,11 @@ def _filled(made: PruningPlan, values: Mapping[str, torch.Tensor], choices: Choi
             more = replace(made, kept={**made.kept, name: keep})
             made = more if choices.fits_without(more.removed) else made
     return made
+
+
+def _not_zero(values: torch.Tensor) -> torch.Tensor:
+    """Scores of which zeros, which an allocation let go on purpose, do not come back."""
+    return torch.where(values > 0, values, float("-inf"))
 
 
 def _before(block: Block, within: PruningPlan | None) -> torch.Tensor:

@@ -157,17 +157,17 @@ class Session:
     ) -> None:
         self._dense.close()
         unmask_(self.model)
+        self._attached.__exit__(kind, error, trace)
         if self.plan is not None:
             self.plan = with_reached(self.plan, self.budget.of if self.budget is not None else "weights")
             mask_(self.model, self.plan)
             carried = masks_of(self.model)
             known = parameters_of(self.model)
             silence_moments_(self.optimizer, {known[name]: keep for name, keep in carried.items()})
-        self._attached.__exit__(kind, error, trace)
 
     def penalty(self) -> Tensor:
-        """What to add to the loss: a scalar, zero if the recipe has no regulariser."""
-        if self.recipe.regularizer is None:
+        """What to add to the loss: a scalar, zero if no regulariser charges the loss."""
+        if self.recipe.regularizer is None or self.recipe.regularizer.takes:
             return torch.zeros((), device=next(self.model.parameters()).device)
         return self.recipe.regularizer.penalty(self._moment("regularizer"))
 

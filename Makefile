@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -67,6 +67,10 @@ bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trai
 	$(BIN)/python -m $(QUALITY) --steps fashion-weights fashion-channels mobilenet-weights mobilenet-channels
 	$(ZOO)/bin/python -m $(QUALITY) --steps sentences
 	$(BIN)/python -m $(QUALITY) --steps page
+
+bench-int8: $(VENV)/.ready ## MobileNetV2 in few bits: weights, simulated integers, two runtimes; writes docs/int8.md (half an hour)
+	$(BIN)/python examples/mobilenet_v2/fetch.py
+	$(BIN)/python -m benchmarks.int8 $(ARGS)
 
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py

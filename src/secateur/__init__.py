@@ -32,6 +32,7 @@ from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
+from secateur.quantize import dequantize_, quantize, quantized_of
 
 __version__ = library_version()
 
@@ -52,6 +53,7 @@ __all__ = [
     "compare",
     "compress",
     "cost",
+    "dequantize_",
     "export",
     "factorize",
     "load",
@@ -60,6 +62,8 @@ __all__ = [
     "plan",
     "plan_by_hand",
     "rebuild",
+    "quantize",
+    "quantized_of",
     "save",
     "score",
     "shrink",

@@ -25,6 +25,7 @@ from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
 from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -40,6 +41,7 @@ FOLDERS = {
     "granularity": GRANULARITIES,
     "lowrank": FACTORIZERS,
     "methods": METHODS,
+    "quantizers": QUANTIZERS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,

@@ -23,6 +23,7 @@ from secateur.granularity import GRANULARITIES
 from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -40,6 +41,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "factorizers": FACTORIZERS,
     "distillations": DISTILLATIONS,
     "compacts": COMPACTS,
+    "quantizers": QUANTIZERS,
     "collectors": COLLECTORS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
@@ -52,7 +54,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, surgeries, regularisers, repairs and all other kinds."""
+    """List what there is: recipes, criteria, granularities and every other kind of part, and models."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

@@ -68,7 +68,7 @@ class ShuffleUnit(CompactBlock):
     bottleneck: float = 0.5
     sweeps: int = 20
     seed: int = 0
-    paper: ClassVar[Paper | None] = Paper("zhang2018")
+    paper: ClassVar[Paper | None] = Paper("zhang2018shufflenet")
 
     def __post_init__(self) -> None:
         if self.groups < 1 or not self.bottleneck > 0 or self.sweeps < 1:

@@ -12,6 +12,7 @@ from secateur.testing.factorizer import FactorizerContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
 from secateur.testing.operator import Around, OperatorCase, OperatorContract, check_rule
+from secateur.testing.quantizer import QuantizerContract
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
@@ -30,6 +31,7 @@ __all__ = [
     "GranularityContract",
     "OperatorCase",
     "OperatorContract",
+    "QuantizerContract",
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",

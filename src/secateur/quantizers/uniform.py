@@ -69,14 +69,19 @@ class Uniform(Quantizer):
         """The nearest point of the grid."""
         w = torch.where(stays(weight, keep), weight.detach(), 0)
         rows = w.flatten(1) if self.per == "channel" and w.ndim > 1 else w.reshape(1, -1)
-        # Pruned entries are 0, which every grid has; they must not fill up a percentile.
-        found = [self._range(row[row != 0]) for row in rows]
-        low, high = (torch.stack([pair[side] for pair in found]) for side in (0, 1))
+        low, high = self._ranges(rows)
         scale, zero = grid(low, high, self.bounds, symmetric=self.symmetric)
         shape = (-1, *[1] * (w.ndim - 1)) if len(rows) > 1 else (1,) * w.ndim
         return Quantized(
             codes=on_grid(w, scale.view(shape), zero.view(shape), self.bounds), scale=scale, zero=zero, dim=0
         )
+
+    def _ranges(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        if self.range in ("minmax", "mse"):
+            return find_range(rows, self.range, codes=self.bounds, symmetric=self.symmetric)
+        # Pruned entries are 0, which every grid has; they must not fill up a percentile or a histogram.
+        found = [self._range(row[row != 0]) for row in rows]
+        return torch.stack([low for low, _ in found]), torch.stack([high for _, high in found])
 
     def _range(self, values: Tensor) -> tuple[Tensor, Tensor]:
         if not values.numel():

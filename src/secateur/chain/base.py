@@ -10,11 +10,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from secateur.apply.masking import unmask_
 from secateur.core.contracts import Batches, Loss, Progress, Quality
+from secateur.core.copying import copied
 from secateur.core.plan import PruningPlan
 from secateur.core.quantized import Quantized
 from secateur.core.registry import Registry
 from secateur.evidence import cross_entropy
+from secateur.quantize import dequantize_, quantized_of
 
 STEPS: Registry[type[Step]] = Registry("step")
 step = STEPS
@@ -44,6 +47,11 @@ class Given:
     seed: int = 0
     progress: Progress | None = None
 
+    def judged(self, model: nn.Module) -> dict[str, float]:
+        """Figures by name."""
+        found = self.quality(model) if self.quality is not None else {}
+        return {"quality": float(found)} if isinstance(found, int | float) else {k: float(v) for k, v in found.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
@@ -65,6 +73,14 @@ class State:
     quality: Mapping[str, float] | None = None
     latency: Mapping[str, float] = field(default_factory=dict)
 
+    def plain(self) -> nn.Module:
+        """The network with masks and codes baked into ordinary parameters."""
+        return unmask_(dequantize_(copied(self.model)))
+
+    def codes(self) -> dict[str, Quantized]:
+        """What its weights were quantized to; empty if they were not."""
+        return quantized_of(self.model)
+
 
 class Step(ABC):
     """One step of a chain: a frozen dataclass of plain settings.
@@ -84,10 +100,3 @@ class Step(ABC):
     @abstractmethod
     def __str__(self) -> str:
         """A few words for a table."""
-
-
-def codes(model: nn.Module) -> dict[str, Quantized]:
-    """What the weights of a network were quantized to; empty if they were not."""
-    from secateur.quantize import quantized_of  # noqa: PLC0415  chains without such a step do not need it
-
-    return quantized_of(model)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-quality bench-coding docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench-models: $(ZOO)/.ready $(PEER)/.ready ## Check the channel graph over the p
 bench-criteria: $(VENV)/.ready ## Every criterion and repair beside its oracle, and what it costs; writes docs/oracles.md
 	$(BIN)/python -m benchmarks.criteria
 
+bench-lowrank: $(VENV)/.ready ## Thin layers and compact blocks beside their oracles and on LeNet-5; writes docs/lowrank.md
+	$(BIN)/python -m benchmarks.lowrank
+
 QUALITY := benchmarks.quality
 bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trained after a cut, over methods and budgets (an hour)
 	$(BIN)/python examples/mobilenet_v2/fetch.py
@@ -65,8 +68,13 @@ bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trai
 	$(ZOO)/bin/python -m $(QUALITY) --steps sentences
 	$(BIN)/python -m $(QUALITY) --steps page
 
+bench-int8: $(VENV)/.ready ## MobileNetV2 in few bits: weights, simulated integers, two runtimes; writes docs/int8.md (half an hour)
+	$(BIN)/python examples/mobilenet_v2/fetch.py
+	$(BIN)/python -m benchmarks.int8 $(ARGS)
 bench-coding: $(VENV)/.ready ## Sizes and speed of packed files beside zstd and xz, 200,000 mutated files; writes docs/coding.md
 	$(BIN)/python -m benchmarks.coding
+bench-search: $(VENV)/.ready ## Which search finds the best widths at equal numbers of evaluations; writes docs/search.md (hours)
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py

@@ -72,8 +72,9 @@ class Taught:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         for images, labels in self.batches:
-            with torch.no_grad():
-                yield images, (labels, self.teacher(images))
+            with torch.no_grad():  # not around the yield, or it would hold for the training as well
+                told = self.teacher(images)
+            yield images, (labels, told)
 
 
 def taught(output: Tensor, target: Any) -> Tensor:
@@ -107,7 +108,7 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         example_inputs=torch.zeros(1, 1, 28, 28),
         data=data,
         seed=seed,
-        run=Run(loss=taught, runtimes=(), checkpoint=path, resume=True, progress=progress),
+        run=Run(loss=taught, runtimes=(), checkpoint=path, resume=not choosing, progress=progress),
     )
     plain = unmask_(made.masked)
     left = sum(int(p.count_nonzero()) for p in plain.parameters())

@@ -16,6 +16,7 @@ from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
 from secateur.coding import inspect, pack, unpack
+from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
 from secateur.core.budget import Budget
 from secateur.core.errors import SecateurError
@@ -27,10 +28,13 @@ from secateur.evidence import collect
 from secateur.files import export, load, save
 from secateur.graph.cost import cost
 from secateur.graph.trace import trace
+from secateur.lowrank import Factorized, factorize
 from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
+from secateur.quantize import dequantize_, quantize, quantized_of
+from secateur.searching import Searched, SearchRun, Sensitivities, search, sensitivity
 
 __version__ = library_version()
 
@@ -40,16 +44,23 @@ __all__ = [
     "Compressed",
     "CompressionReport",
     "Constraints",
+    "Factorized",
     "FineTune",
     "PruningPlan",
+    "Rebuilt",
     "Recipe",
     "Run",
+    "SearchRun",
+    "Searched",
     "SecateurError",
+    "Sensitivities",
     "collect",
     "compare",
     "compress",
     "cost",
+    "dequantize_",
     "export",
+    "factorize",
     "inspect",
     "load",
     "mask",
@@ -57,8 +68,13 @@ __all__ = [
     "pack",
     "plan",
     "plan_by_hand",
+    "rebuild",
+    "quantize",
+    "quantized_of",
     "save",
     "score",
+    "search",
+    "sensitivity",
     "shrink",
     "trace",
     "unpack",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from operator import length_hint
 from pathlib import Path
@@ -24,6 +25,7 @@ from secateur.core.plan import PruningPlan
 from secateur.core.recipe import FineTune, Recipe
 from secateur.core.report import CompressionReport
 from secateur.criteria import Random
+from secateur.distill import Distill, taught
 from secateur.evidence import collect, cross_entropy
 from secateur.files import plan_from_json, plan_to_json
 from secateur.graph.trace import trace
@@ -57,6 +59,7 @@ class Run:
     Attributes:
         loss: `(output, target) -> scalar`.
         train: your own training of the masked network, in place of the recipe's fine-tuning; any loop will do.
+        distill: fine-tuning also follows the network as it came, if this says how.
         constraints: multiples, frozen blocks.
         calibration: most batches used for collecting evidence.
         runtimes: where latency is measured: "torch", "onnxruntime"; empty for none.
@@ -67,6 +70,7 @@ class Run:
 
     loss: Loss = cross_entropy
     train: Callable[[nn.Module], object] | None = None
+    distill: Distill | None = None
     constraints: Constraints = field(default_factory=Constraints)
     calibration: int = 32
     runtimes: tuple[str, ...] = ("torch",)
@@ -120,7 +124,14 @@ def compress(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         job = _Job(
-            _seeded(how, seed), graph, target, data, settings, seed, _checkpoint(how, graph, target, settings, seed)
+            _seeded(how, seed),
+            model,
+            graph,
+            target,
+            data,
+            settings,
+            seed,
+            _checkpoint(how, graph, target, settings, seed),
         )
         masked, decision = job.prune(model)
         small = shrink(masked, decision)
@@ -159,7 +170,9 @@ def _checkpoint(how: Recipe, graph: ChannelGraph, target: Budget, settings: Run,
     """The file to save in, which goes with everything that the result depends on but the data."""
     if settings.checkpoint is None:
         return None
-    work = f"{how!r}, {target!r}, {settings.constraints!r}, seed {seed}, network {graph.fingerprint}"
+    work = (
+        f"{how!r}, {target!r}, {settings.constraints!r}, {settings.distill!r}, seed {seed}, network {graph.fingerprint}"
+    )
     return Checkpoint(settings.checkpoint, work, resume=settings.resume)
 
 
@@ -169,6 +182,7 @@ class _Job:
 
     Attributes:
         how: the recipe.
+        dense: the network as it came, which teaches.
         graph: structure of the network.
         budget: what may remain.
         data: batches, if there are any.
@@ -178,6 +192,7 @@ class _Job:
     """
 
     how: Recipe
+    dense: nn.Module
     graph: ChannelGraph
     budget: Budget
     data: Batches | None
@@ -192,6 +207,7 @@ class _Job:
             self._rehearse(model)
         dense, early, decision = self._sparsified(model)
         if decision is not None:
+            decision = self._within_budget(dense, decision)
             return self._mended(dense, mask(unmask_(copied(dense)), decision), decision), decision
         rounds = self.how.schedule.rounds if trains or not self.how.schedule.trains else 1
         decision, first = self._resumed(rounds)
@@ -244,12 +260,19 @@ class _Job:
             seed=self.seed,
         )
 
+    def _within_budget(self, dense: nn.Module, decision: PruningPlan) -> PruningPlan:
+        """What a surgery left, and less where that is more than may remain: thresholds know of no budget."""
+        if decision.provenance.reached <= self.budget.keep * (1 + 1e-9):
+            return decision
+        return self._decided(self._evidence(unmask_(copied(dense))), self.budget.keep, decision)
+
     def _mended(self, dense: nn.Module, masked: nn.Module, decision: PruningPlan) -> nn.Module:
         """What a surgery left, repaired and fine-tuned."""
         if self.checkpoint is None or self.checkpoint.of("fine-tune") is None:
             needs = [need for repair in self.how.repair for need in repair.needs]
-            evidence = collect(unmask_(copied(dense)), self.data, needs, graph=self.graph, loss=self.settings.loss)
-            self._repair_(masked, dense, decision, evidence)
+            before = unmask_(copied(dense))
+            evidence = collect(before, self.data, needs, graph=self.graph, loss=self.settings.loss)
+            self._repair_(masked, before, decision, evidence)
         self._note(decision, 1)
         self._train_(masked, "fine-tune")
         return masked
@@ -311,15 +334,20 @@ class _Job:
         if settings.train is not None:
             settings.train(masked)
         elif self.data is not None and self.how.finetune is not None:
-            train_(
-                masked,
-                self.data,
-                self.how.finetune,
-                loss=settings.loss,
-                checkpoint=checkpoint,
-                progress=settings.progress,
-                what=what,
-            )
+            with ExitStack() as stack:
+                data, loss = self.data, settings.loss
+                if settings.distill is not None:
+                    lesson = stack.enter_context(taught(masked, self.dense, settings.distill, loss=loss))
+                    data, loss = lesson.batches(data), lesson.loss
+                train_(
+                    masked,
+                    data,
+                    self.how.finetune,
+                    loss=loss,
+                    checkpoint=checkpoint,
+                    progress=settings.progress,
+                    what=what,
+                )
 
     def _evidence(self, dense: nn.Module) -> Evidence:
         needs: Iterable[type[Collector]] = self.how.criterion.needs

@@ -312,7 +312,8 @@ def test_options_are_those_that_are_documented():
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
         compress optimizer; compress seed; compress onnx; compress resume; compress inputs; measure model; measure load; measure data; measure runtime;
         measure threads; measure inputs; export model; export path; export load; export inputs; report path; report html;
-        list kind; list card
+        list kind; list card; search model; search how; search budget; search recipe; search evaluations; search data;
+        search out; search storage; search multiple; search freeze; search only; search seed; search inputs
         """.replace("\n", " ")
         .strip()
         .replace("        ", "")

@@ -18,29 +18,40 @@ import pytest
 import secateur
 from secateur.allocation import ALLOCATIONS
 from secateur.coding import CODECS
+from secateur.compact import COMPACTS
 from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 
 SOURCE = Path(secateur.__file__).parent
 ROOT = SOURCE.parent.parent
 FOLDERS = {
     "allocation": ALLOCATIONS,
+    "compact": COMPACTS,
     "coding.codecs": CODECS,
     "criteria": CRITERIA,
+    "distill": DISTILLATIONS,
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
+    "lowrank": FACTORIZERS,
     "methods": METHODS,
+    "quantizers": QUANTIZERS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
+    "search": SEARCHES,
 }
-NOT_PLUGINS = {"__init__", "base", "collect"}
+NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "rebuilding", "teaching", "tensors", "vbmf"}
+NOT_PLUGINS |= {"particle_filter", "channel_genetic"}  # these search for units, not for numbers of them
 FILES = [
     (folder, p.stem)
     for folder in FOLDERS
@@ -121,7 +132,7 @@ def test_arxiv_numbers_in_docstrings_are_listed():
 
 
 HEAVY = (
-    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib"
+    "onnx", "onnxruntime", "jinja2", "typer", "rich", "pydantic", "torchvision", "timm", "transformers", "scipy", "sklearn", "matplotlib", "optuna", "gymnasium", "stable_baselines3", "tensorly"
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import secateur.granularity
 import secateur.regularizers
 import secateur.repair
 import secateur.schedules
+import secateur.surgeries
 from secateur.core.budget import Budget
 from secateur.core.errors import UnknownNameError
 from secateur.core.recipe import Recipe
@@ -27,7 +28,8 @@ def test_builds_a_recipe_whose_parts_can_meet(name):
     assert isinstance(made, Recipe)
     check(made.criterion, made.granularity)
     assert isinstance(made.budget, Budget)
-    assert (made.regularizer is None) == (made.sparsify is None)
+    at_work = made.regularizer is not None or made.surgery is not None or made.rewind is not None
+    assert at_work == (made.sparsify is not None)
     assert recipe(name) == made
 
 
@@ -66,7 +68,7 @@ def test_repr_makes_it_again(name):
     known = {"Budget": Budget}
     for module in (
         secateur.allocation, secateur.core.paper, secateur.core.recipe, secateur.criteria, secateur.granularity,
-        secateur.regularizers, secateur.repair, secateur.schedules,
+        secateur.regularizers, secateur.repair, secateur.schedules, secateur.surgeries,
     ):  # fmt: skip
         known |= vars(module)
     assert eval(repr(recipe(name)), known) == recipe(name)

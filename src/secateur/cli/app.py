@@ -15,6 +15,7 @@ from secateur.cli.list_ import list_
 from secateur.cli.measure import measure
 from secateur.cli.pack import pack
 from secateur.cli.report import report
+from secateur.cli.search import search
 from secateur.cli.trace import trace
 from secateur.cli.unpack import unpack
 from secateur.core.errors import SecateurError
@@ -30,15 +31,15 @@ app = typer.Typer(
 Networks are written as
 
   [bold]FILE.py:FUNCTION[/]    your own: a function that returns the trained network; the file may also offer
-                      example_inputs(), train_batches(), test_batches(), evaluate(model), train(model)
-                      and loss(output, target)
+                      example_inputs(), train_batches(), test_batches(), held_out_batches(),
+                      evaluate(model), judge(model), train(model) and loss(output, target)
   [bold]zoo:NAME[/]            one of ours, untrained ([bold]secateur list models[/])
   [bold]torchvision:NAME[/]    from torchvision, untrained
   [bold]timm:NAME[/]           from timm, untrained
 
 Start with [bold]secateur demo[/]; then [bold]secateur trace FILE.py:FUNCTION[/] to see what can be cut.""",
 )
-for verb in (demo, trace, compress, measure, export, pack, unpack, inspect, report):
+for verb in (demo, trace, compress, search, measure, export, pack, unpack, inspect, report):
     app.command()(verb)
 app.command(name="list")(list_)
 

@@ -91,7 +91,7 @@ def compress(
     from secateur.report import table, widths_table, write_html, write_json  # noqa: PLC0415
 
     console = Console()
-    how = _tuned(_of(_recipe(recipe), granularity), epochs=epochs, lr=lr, optimizer=optimizer)
+    how = _tuned(_of(read_recipe(recipe), granularity), epochs=epochs, lr=lr, optimizer=optimizer)
     target = read_target(model, inputs)
     found = user_data(load_file(data) if data else target.file)
     rules = Constraints(multiple=multiple, frozen=tuple(freeze or ()), only=tuple(only or ()))
@@ -139,7 +139,7 @@ def compress(
         )
 
 
-def _recipe(text: str) -> Recipe:
+def read_recipe(text: str) -> Recipe:
     """The recipe of that name, or in that file."""
     from secateur.files import read_text, recipe_from_toml  # noqa: PLC0415  keeps `secateur --help` quick
     from secateur.methods import recipe as named  # noqa: PLC0415

@@ -14,16 +14,21 @@ from rich.table import Table
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
 from secateur.coding import CODECS
+from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
+from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
 from secateur.files import recipe_to_toml
 from secateur.granularity import GRANULARITIES
+from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -32,9 +37,14 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "granularities": GRANULARITIES,
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
+    "searches": SEARCHES,
     "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
+    "factorizers": FACTORIZERS,
+    "distillations": DISTILLATIONS,
+    "compacts": COMPACTS,
+    "quantizers": QUANTIZERS,
     "collectors": COLLECTORS,
     "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},
@@ -48,7 +58,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, surgeries, regularisers, repairs and all other kinds."""
+    """List what there is: recipes, criteria, granularities and every other kind of part, and models."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

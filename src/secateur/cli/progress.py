@@ -26,10 +26,11 @@ def bars(console: Console) -> Iterator[Progress]:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = drawing.add_task(what, total=total or None)
+            work = what.partition(",")[0]  # what follows a comma is news about the same work
+            if work not in tasks:
+                tasks[work] = drawing.add_task(what, total=total or None)
             elif done == 1:
-                drawing.reset(tasks[what], total=total or None)
-            drawing.update(tasks[what], completed=done)
+                drawing.reset(tasks[work], total=total or None)
+            drawing.update(tasks[work], completed=done, description=what)
 
         yield show

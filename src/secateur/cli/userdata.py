@@ -24,12 +24,14 @@ class UserData:
         quality: `evaluate(model)`, else top-1 and top-5 over `test_batches()` (or `test_loader()`).
         train: `train(model)`.
         loss: `loss(output, target)`.
+        judge: what a search chooses by: `judge(model)`, else top-1 over `held_out_batches()` (or `held_out_loader()`).
     """
 
     batches: Batches | None
     quality: Quality | None
     train: Callable[[nn.Module], object] | None
     loss: Loss
+    judge: Quality | None = None
 
 
 def user_data(module: ModuleType | None) -> UserData:
@@ -43,11 +45,20 @@ def user_data(module: ModuleType | None) -> UserData:
         def quality(model: nn.Module) -> Any:
             return accuracy(model, exam, k=(1, 5))
 
+    held_out = _first(module, "held_out_batches", "held_out_loader")
+    judge: Quality | None = function(module, "judge")
+    if judge is None and held_out is not None:
+        choose = held_out()
+
+        def judge(model: nn.Module) -> Any:
+            return accuracy(model, choose, k=(1,))
+
     return UserData(
         batches=training() if training else None,
         quality=quality,
         train=function(module, "train"),
         loss=function(module, "loss") or cross_entropy,
+        judge=judge,
     )
 
 

@@ -19,6 +19,7 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, Group
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
+from secateur.core.quantized import Quantized
 from secateur.core.scores import Scope, Scores
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ Batches = Iterable[Batch]
 Loss = Callable[[Any, Any], Tensor]
 #: `(model) -> figures by name`, higher is better, or one such figure.
 Quality = Callable[[nn.Module], "float | Mapping[str, float]"]
+#: `(kept units by block) -> quality of the network that keeps so many`, higher is better.
+Evaluate = Callable[[Mapping[str, int]], float]
 #: `(what is being done, steps done, steps in all)`; called often, must be cheap.
 Progress = Callable[[str, int, int], None]
 
@@ -225,7 +228,15 @@ class Granularity(ABC):
 
 
 class Allocation(ABC):
-    """Says how many units each block keeps."""
+    """Says how many units each block keeps.
+
+    Attributes:
+        fills: as many units stay as fit the budget; if not, what scores zero goes though there were room.
+        whole: it chooses among whole numbers of units from the start, so that it asks for what it gets.
+    """
+
+    fills: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     @abstractmethod
     def counts(self, scores: Scores, limits: Limits) -> Mapping[str, int]:
@@ -261,6 +272,50 @@ class Limits(ABC):
     def shape(self, block: str) -> tuple[int, ...]:
         """The shape of the weight that the units of a block are entries or filters of: of the first, if many."""
 
+    @abstractmethod
+    def spent(self, counts: Mapping[str, int]) -> float:
+        """The cost at these numbers of kept units, in the budget's own unit."""
+
+    @property
+    @abstractmethod
+    def allowed(self) -> float:
+        """The most that may be spent."""
+
+    @abstractmethod
+    def topology(self, block: str) -> str:
+        """What the block is made of, sizes aside: equal for blocks that play the same part in the network."""
+
+    @abstractmethod
+    def work(self, block: str) -> int:
+        """Multiply-accumulates of the operators that read the weight of `shape`, before any cut."""
+
+
+class Search(ABC):
+    """Looks for the numbers of kept units at which a network is best, by trying them.
+
+    Attributes:
+        paper: where it was published.
+    """
+
+    paper: ClassVar[Paper | None] = None
+
+    @abstractmethod
+    def run(self, limits: Limits, evaluate: Evaluate, evaluations: int, seed: int) -> None:
+        """Call `evaluate` `evaluations` times at most, with counts that fit at least once; the best such one wins.
+
+        The same `limits`, qualities, `evaluations` and `seed` must lead to the same calls, so that a search that was
+        broken off goes on when it is run again and known qualities are answered at once.
+        """
+
+    def worth(self, counts: Mapping[str, int], quality: float, limits: Limits) -> float:
+        """What the search wants to be large: the quality, by default."""
+        return quality
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
 
 class Schedule(ABC):
     """Says how the kept fraction moves in time.
@@ -293,9 +348,14 @@ class Regularizer(ABC):
     """Says what training is charged for.
 
     A regulariser holds settings only. What it has to remember from step to step lies in `Moment.memory`.
+
+    Attributes:
+        paper: where it was published.
+        takes: `after_step` or `after_epoch` takes what is charged, by a proximal map, so the loss is not charged too.
     """
 
     paper: ClassVar[Paper | None] = None
+    takes: ClassVar[bool] = False
 
     def attach(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
         """Add what the penalty needs to `model` (gates, say); leaving the context restores it. By default nothing.
@@ -315,7 +375,10 @@ class Regularizer(ABC):
         """Change parameters in place after an optimiser step: a proximal map, a projection. By default nothing."""
 
     def after_epoch(self, at: Moment) -> None:
-        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing."""
+        """Change `at.memory` at the end of an epoch: dual variables, a coefficient. By default nothing.
+
+        What changes parameters once an epoch does so here.
+        """
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -382,12 +445,186 @@ class Repair(ABC):
         return [cls()]
 
 
+class Quantizer(ABC):
+    """Says which few numbers the entries of a weight may take.
+
+    Attributes:
+        paper: where it was published.
+        pairs: levels come in pairs of opposite signs, which stay pairs when they are trained.
+        monotone: of two entries that stay, the larger one never gets the smaller value.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    pairs: ClassVar[bool] = False
+    monotone: ClassVar[bool] = True
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Smallest and largest code of an even grid; None for quantizers that give a codebook."""
+        return None
+
+    @abstractmethod
+    def quantize(self, weight: Tensor, *, keep: Tensor | None = None) -> Quantized:
+        """Replace every entry of `weight` by a code.
+
+        Args:
+            weight: floating point, of any shape.
+            keep: boolean, in its shape; what does not stay gets the value 0 and has no say in the levels. None: all
+                entries that are not 0 stay.
+        """
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a repair may know: evidence about the dense network, and batches."""
 
     evidence: Evidence
     batches: Batches
+
+
+#: How much of a layer its factors keep: one number or several, `(r,)` of an SVD, `(r_in, r_out)` of Tucker-2.
+Ranks = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a layer in a forward pass, which is all that its multiply-accumulates depend on beside its shape.
+
+    Attributes:
+        batch: examples; of a linear layer all rows of its input.
+        inputs: height and width that a convolution reads; nothing of a linear layer.
+        outputs: height and width that it writes.
+    """
+
+    batch: int
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Ranks that a layer may get, and what it would lose with them.
+
+    Attributes:
+        ranks: the ranks.
+        lost: `||W - W'||^2 / ||W||^2` at these ranks, or the least known bound above it.
+    """
+
+    ranks: Ranks
+    lost: float
+
+
+class Factorizer(ABC):
+    """Says how one layer becomes several thin ones in a row.
+
+    Attributes:
+        paper: where it was published.
+        sparse: a part of what it makes is a sparse matrix, of which parameters and multiply-accumulates count the
+            entries that may be other than zero, as a sparse kernel would.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    sparse: ClassVar[bool] = False
+
+    @abstractmethod
+    def refusal(self, module: nn.Module) -> str:
+        """Why `module` cannot be factorized; empty if it can."""
+
+    @abstractmethod
+    def full(self, module: nn.Module) -> Ranks:
+        """The least ranks at which nothing is lost, whatever the weights."""
+
+    @abstractmethod
+    def curve(self, module: nn.Module) -> Sequence[Candidate]:
+        """Ranks to choose from, in order of parameters; the more of them, the less is lost."""
+
+    @abstractmethod
+    def unfoldings(self, module: nn.Module) -> Sequence[Tensor]:
+        """For every rank the matrix of which it is the rank, float64; empty where ranks are not those of matrices."""
+
+    @abstractmethod
+    def factorize(self, module: nn.Module, ranks: Ranks) -> nn.Module:
+        """The factors as a new module that computes what `module` does, up to what is lost; `module` stays as it is."""
+
+    @abstractmethod
+    def weight(self, factors: nn.Module) -> Tensor:
+        """The weight that factors stand for, in the shape of that of the layer that they came from."""
+
+    @abstractmethod
+    def params(self, module: nn.Module, ranks: Ranks) -> int:
+        """Parameters of the factors, biases included."""
+
+    @abstractmethod
+    def macs(self, module: nn.Module, ranks: Ranks, call: Call) -> int:
+        """Multiply-accumulates of the factors in one call."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a network said of a batch, and on the way.
+
+    Attributes:
+        output: what its forward pass returned.
+        features: what the modules returned that were asked for, by name.
+    """
+
+    output: Any
+    features: Mapping[str, Tensor]
+
+
+class DistillLoss(ABC):
+    """Says how far a student is from its teacher.
+
+    Attributes:
+        paper: where it was published.
+        layers: modules, of the same names in student and teacher, whose outputs are compared.
+        matching: it is 0 where the student says what the teacher says, and nowhere less.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    layers: tuple[str, ...] = ()
+    matching: ClassVar[bool] = True
+
+    @abstractmethod
+    def loss(self, student: Outputs, teacher: Outputs, target: Any) -> Tensor:
+        """Scalar to train the student on; `teacher` is given, not trained."""
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
+class CompactBlock(ABC):
+    """Says what stands in for a convolution."""
+
+    paper: ClassVar[Paper | None] = None
+
+    @abstractmethod
+    def refusal(self, module: nn.Conv2d) -> str:
+        """Why it cannot stand in for `module`; empty if it can."""
+
+    @abstractmethod
+    def rebuild(self, module: nn.Conv2d) -> nn.Module:
+        """A block of the same inputs and outputs, as near to `module` as its form allows; `module` stays as it is."""
+
+    @abstractmethod
+    def params(self, module: nn.Conv2d) -> int:
+        """Parameters of the block, biases included."""
+
+    @abstractmethod
+    def macs(self, module: nn.Conv2d, call: Call) -> int:
+        """Multiply-accumulates of the block in one call."""
 
 
 class Codec(ABC):

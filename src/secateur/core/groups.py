@@ -16,6 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from secateur.core.attached import is_attached
+
 
 class Role(StrEnum):
     """What a dim of a tensor does with the units of a group."""
@@ -370,8 +372,12 @@ def is_in(name: str, modules: Iterable[str]) -> bool:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Hash of the names and shapes of all parameters and buffers; equal for models of the same structure."""
-    named = {name: tuple(t.shape) for name, t in [*model.named_parameters(), *model.named_buffers()]}
+    """Hash of the names and shapes of all parameters and buffers; equal for models of the same structure.
+
+    What training has attached for a while is no part of the structure.
+    """
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    named = {name: tuple(t.shape) for name, t in tensors if not is_attached(name)}
     return fingerprint_of(named.items())
 
 

@@ -18,6 +18,7 @@ from secateur.granularity import GRANULARITIES
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
+from secateur.search import SEARCHES
 from secateur.surgeries import SURGERIES
 
 SCHEMA = 1
@@ -32,6 +33,8 @@ _PARTS: dict[str, Registry[Any]] = {
     "surgery": SURGERIES,
     "repair": REPAIRS,
 }
+#: Plug-ins that are no part of a recipe, but have settings as well.
+_OTHERS: dict[str, Registry[Any]] = {"search": SEARCHES}
 _TRAINING = ("sparsify", "finetune")
 _NEEDED = ("criterion", "granularity", "allocation", "schedule")
 
@@ -101,15 +104,16 @@ def _part(name: str, value: Any) -> Any:
 
 
 def part_from(part: str, settings: Any) -> Any:
-    """A part of a recipe from its name and settings: `part_from("granularity", {"name": "n_m", "n": 1, "m": 4})`.
+    """A plug-in from its name and settings: `part_from("granularity", {"name": "n_m", "n": 1, "m": 4})`.
 
     Raises:
         CodecError: there is no such part, or it has no such setting, or the setting is of another type.
     """
+    registry = (_PARTS | _OTHERS)[part]
     if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
-        raise CodecError(f"[{part}] must be a table with a name, got {settings!r}. Known: {', '.join(_PARTS[part])}.")
+        raise CodecError(f"[{part}] must be a table with a name, got {settings!r}. Known: {', '.join(registry)}.")
     try:
-        kind = _PARTS[part][settings["name"]]
+        kind = registry[settings["name"]]
     except UnknownNameError as error:
         raise CodecError(str(error)) from error
     return _made(part, kind, {k: v for k, v in settings.items() if k != "name"})

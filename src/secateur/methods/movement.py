@@ -1,4 +1,4 @@
-"""Weights that training drives towards zero go, in rounds."""
+"""Weights that training drives towards zero go, while it does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from secateur.criteria import Movement
 from secateur.granularity import Weight
 from secateur.methods.base import method
 from secateur.schedules import Cubic
+from secateur.surgeries import Moving
 
 
 @method("movement")
@@ -18,15 +19,16 @@ def movement() -> Recipe:
 
     Paper:    Sanh, Wolf, Rush, *Movement Pruning: Adaptive Sparsity by Fine-Tuning*, NeurIPS 2020. arXiv:2005.07683
     Reported: better than magnitude with less than 15 % of the weights left, worse with more than 70 %
-    Differs:  scores are gathered over one step for each calibration batch before every cut, and the mask is hard from
-              then on; the paper learns scores and weights together, under a mask that follows the scores
+    Differs:  four epochs; scores move with the learning rate of the weights, and masks every 20 steps
     """
     return Recipe(
         criterion=Movement(),
         granularity=Weight(),
         allocation=Global(normalize="none"),
-        schedule=Cubic(steps=5),
+        schedule=Cubic(),
         budget=Budget("0.1 weights"),
-        finetune=FineTune(epochs=1, lr=0.01),
+        sparsify=FineTune(epochs=4, lr=0.02),
+        surgery=Moving(every=20),
+        finetune=FineTune(epochs=1, lr=0.005),
         paper=Paper("sanh2020"),
     )

@@ -13,7 +13,7 @@ from secateur.planning.limits import Choices
 def asked(how: Allocation, scores: Scores, choices: Choices) -> dict[str, float]:
     """Block name to the fraction of its units that `how` would keep under the same budget if any width would do."""
     ideal = _AnyWidth(choices)
-    counts = how.counts(scores, ideal)
+    counts = how.counts(scores, choices if how.whole else ideal)
     return {name: ideal.meant(name, count) / choices.blocks[name] for name, count in counts.items()}
 
 
@@ -51,9 +51,25 @@ class _AnyWidth(Limits):
 
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Whether what the counts stand for meets the budget."""
+        return self.spent(counts) <= self.allowed
+
+    def spent(self, counts: Mapping[str, int]) -> float:
+        """What the counts stand for costs."""
         meant = {name: self.meant(name, count) for name, count in counts.items()}
-        spent = self.choices.spent(meant)  # type: ignore[arg-type]  # costs are products of widths, of fractions as well
-        return spent <= self.choices.budget.keep * self.choices.whole * (1 + 1e-12)
+        return self.choices.spent(meant)  # type: ignore[arg-type]  # costs are products of widths, of fractions as well
+
+    @property
+    def allowed(self) -> float:
+        """The same."""
+        return self.choices.allowed
+
+    def topology(self, block: str) -> str:
+        """The same."""
+        return self.choices.topology(block)
+
+    def work(self, block: str) -> int:
+        """The same."""
+        return self.choices.work(block)
 
     def meant(self, block: str, count: int) -> float:
         """The width that a count stands for."""

@@ -55,7 +55,7 @@ def decide(
     made = plan(graph, scores, budget, allocation, constraints=constraints, seed=seed)
     if not criterion.in_order:
         return made
-    counts = _Counts({block.name: made.width(block.name) for block in made.blocks})
+    counts = Counts({block.name: made.width(block.name) for block in made.blocks})
     left, values = evidence, dict(scores.values)
     decided = made
     for block in [block for block in made.blocks if block.name not in leave]:
@@ -69,7 +69,7 @@ def decide(
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts(Allocation):
+class Counts(Allocation):
     """What was decided already.
 
     Attributes:

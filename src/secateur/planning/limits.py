@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
@@ -62,6 +63,25 @@ class Choices(Limits):
         """The shape of the first tensor of the block."""
         return tuple(axis.size(self.graph.full) for axis in self.graph.tensors[self.free[block].tensors[0]].axes)
 
+    @property
+    def allowed(self) -> float:
+        """The budget in whole numbers of its unit."""
+        return self.budget.keep * self.whole * (1 + 1e-12)
+
+    def topology(self, block: str) -> str:
+        """Of a group, which dims of tensors of how many dims it takes part in, and how; of a weight, what reads it."""
+        one, tensors = self.free[block], self.graph.tensors
+        if one.group is not None:
+            parts = Counter((slot.role.value, len(tensors[slot.tensor].axes), slot.dim) for slot in one.group.slots)
+            return f"{one.group.kind.value} {sorted(parts.items())}"
+        ops = sorted({op.name for op in self.graph.ops if op.weight in one.tensors})
+        return f"{ops} {[len(tensors[name].axes) for name in one.tensors]} {len(one.modules) > 0}"
+
+    def work(self, block: str) -> int:
+        """Multiply-accumulates of the first tensor of the block."""
+        first = self.free[block].tensors[0]
+        return sum(op.macs(self.graph.full) for op in self.graph.ops if op.weight == first)
+
     def fits_without(self, gone: Sequence[str]) -> bool:
         """Whether the cost is within the budget once these modules are gone."""
         return self._affords(self.spent_without(gone))
@@ -100,7 +120,7 @@ class Choices(Limits):
         return all(block.group is not None for block in self.free.values())
 
     def _affords(self, spent: int) -> bool:
-        return spent <= self.budget.keep * self.whole * (1 + 1e-12)
+        return spent <= self.allowed
 
     def _sparse(self, counts: Mapping[str, int]) -> int:
         """Cost with parts of weights removed: a multiply-accumulate counts if its weight is there."""

@@ -80,8 +80,87 @@ def plan(
         BudgetError: the budget is out of reach even if every block keeps its minimum; with what is not cut, and why.
         UnknownNameError: a pattern matches no block; with where the name lives, if anywhere.
     """
-    rules = constraints or Constraints()
+    ready = prepare(graph, scores, budget, constraints=constraints)
     how = Uniform() if allocation is None else allocation
+    candidates = replace(scores, values=ready.values)
+    counts = how.counts(candidates, ready.choices)
+    # a fraction of a module is nothing to ask for
+    wanted = {} if ready.choices.ranked else asked(how, candidates, ready.choices)
+    return ready.decided(counts, allocation=repr(how), asked=wanted, seed=seed, fills=how.fills)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """All of `plan` that comes before an allocation, so that many numbers of units can be tried at little cost.
+
+    Attributes:
+        scores: as they were given.
+        values: scores of the blocks that may be cut; units that must stay have infinite ones.
+        choices: what an allocation may choose from.
+        blocks: everything that the granularity ranks within.
+        kept: units of the blocks that are not cut now, boolean.
+        stay: modules that the constraints hold.
+    """
+
+    scores: Scores
+    values: Mapping[str, torch.Tensor]
+    choices: Choices
+    blocks: Mapping[str, Block]
+    kept: Mapping[str, torch.Tensor]
+    stay: tuple[str, ...]
+
+    def decided(
+        self,
+        counts: Mapping[str, int],
+        *,
+        allocation: str,
+        asked: Mapping[str, float] | None = None,
+        seed: int = 0,
+        fills: bool = True,
+    ) -> PruningPlan:
+        """The plan in which the best units of every block stay, so many as `counts` says.
+
+        Args:
+            counts: units to keep by block; they must fit.
+            allocation: where the counts came from, in words, for the provenance.
+            asked: fractions that were asked for, for the provenance.
+            seed: for the provenance.
+            fills: of whole modules, those that came before a large one stay after all where there is room; if not,
+                only if their scores are above zero.
+        """
+        choices = self.choices
+        kept = {n: select(self.values[n], counts[n], block.run) for n, block in choices.free.items()} | dict(self.kept)
+        made = PruningPlan({n: kept[n] for n in self.blocks}, self.scores.granularity, choices.graph)
+        if choices.ranked:
+            values = self.values if fills else {n: _not_zero(v) for n, v in self.values.items()}
+            made = _filled(made, values, choices)
+        spent = choices.spent_without(made.removed) if choices.ranked else choices.spent(counts)
+        origin = Provenance(
+            criterion=self.scores.criterion,
+            allocation=allocation,
+            budget=str(choices.budget),
+            reached=spent / choices.whole,
+            seed=seed,
+            version=library_version(),
+            asked=asked or {},
+            frozen=(*self.kept, *self.stay),
+        )
+        return replace(made, provenance=origin)
+
+
+def prepare(graph: ChannelGraph, scores: Scores, budget: Budget, *, constraints: Constraints | None = None) -> Prepared:
+    """What may be chosen from, once budget and constraints are known to be possible.
+
+    Args:
+        graph: the structure.
+        scores: higher = keep.
+        budget: what may remain.
+        constraints: multiples, frozen blocks, an earlier plan.
+
+    Raises:
+        SecateurError: whatever `plan` raises.
+    """
+    rules = constraints or Constraints()
     blocks = {b.name: _in_rows(b, scores) for b in scores.granularity.blocks(graph)}
     left_whole = _left_whole(graph, scores.granularity)
     _check_any(blocks, scores.granularity, left_whole)
@@ -98,27 +177,9 @@ def plan(
     by_choice = {b.name: (values[b.name], b.run) if b.name in free else (frozen[b.name].double(), 0) for b in parts}
     sizes = {b.name: entries(scores.granularity, graph, b, *by_choice[b.name]) for b in parts}
     choices = Choices(graph, budget, free, still, ceiling, rules.multiple, ranked, sizes)
-    stay = [m for n, b in blocks.items() for m, fast in zip(b.modules, guarded[n].tolist(), strict=False) if fast]
+    stay = tuple(m for n, b in blocks.items() for m, fast in zip(b.modules, guarded[n].tolist(), strict=False) if fast)
     _check_reach(choices, blocks, [*left_whole, *((module, "frozen by the constraints") for module in stay)])
-    candidates = replace(scores, values=values)
-    counts = how.counts(candidates, choices)
-    kept = {n: select(values[n], counts[n], free[n].run) for n in free}
-    kept |= frozen
-    made = PruningPlan({n: kept[n] for n in blocks}, scores.granularity, graph)
-    if ranked:
-        made = _filled(made, values, choices)
-    spent = choices.spent_without(made.removed) if ranked else choices.spent(counts)
-    origin = Provenance(
-        criterion=scores.criterion,
-        allocation=repr(how),
-        budget=str(budget),
-        reached=spent / choices.whole,
-        seed=seed,
-        version=library_version(),
-        asked={} if ranked else asked(how, candidates, choices),  # a fraction of a module is nothing to ask for
-        frozen=(*frozen, *stay),
-    )
-    return replace(made, provenance=origin)
+    return Prepared(scores, values, choices, blocks, frozen, stay)
 
 
 def matching(patterns: Sequence[str], names: Sequence[str], graph: ChannelGraph) -> set[str]:
@@ -247,6 +308,11 @@ def _filled(made: PruningPlan, values: Mapping[str, torch.Tensor], choices: Choi
             more = replace(made, kept={**made.kept, name: keep})
             made = more if choices.fits_without(more.removed) else made
     return made
+
+
+def _not_zero(values: torch.Tensor) -> torch.Tensor:
+    """Scores of which zeros, which an allocation let go on purpose, do not come back."""
+    return torch.where(values > 0, values, float("-inf"))
 
 
 def _before(block: Block, within: PruningPlan | None) -> torch.Tensor:

@@ -46,13 +46,15 @@ class AllocationContract:
         assert all(n % 4 == 0 or n == limits.blocks[name] for name, n in counts.items())
 
     def test_leaves_no_room(self, allocation: Allocation) -> None:
-        """Adding back the next unit of any block would exceed the budget."""
+        """Adding back the next unit of any block would exceed the budget, or it scores zero and the rest is all in."""
         for values in (_noise(Channel()), _levels(Channel()), _constant(Channel())):
             for of in UNITS_OF_BUDGET:
                 for share in _SHARES:
                     limits = _limits(Channel(), Budget(share, of))
                     if limits.fits(limits.least):
-                        _check_tight(allocation.counts(_scores(Channel(), values), limits), limits)
+                        counts = allocation.counts(_scores(Channel(), values), limits)
+                        if allocation.fills or not _only_zeros_go(values, counts):
+                            _check_tight(counts, limits)
 
     def test_all_is_all(self, allocation: Allocation) -> None:
         """A budget of one keeps everything."""
@@ -91,8 +93,14 @@ class AllocationContract:
             for of in UNITS_OF_BUDGET:
                 for share in (0.5, 0.7, 0.9, 1.0):
                     gone = plan(graph, scores, Budget(share, of), allocation).removed
-                    fits = [_left(graph, block, one, of) <= share * (1 + 1e-12) for one in _and_one_less(gone)]
-                    assert fits == [True] + [False] * len(gone)
+                    back = [
+                        one
+                        for one, value in zip(graph.blocks, values, strict=True)
+                        if one in gone and (allocation.fills or value)
+                    ]  # a zero that went need not come back
+                    assert _left(graph, block, gone, of) <= share * (1 + 1e-12)
+                    for one in back:
+                        assert _left(graph, block, tuple(n for n in gone if n != one), of) > share * (1 + 1e-12)
 
     def test_impossible_budget(self, allocation: Allocation) -> None:
         """A budget below every minimum raises `BudgetError`, which tells what can be reached and so can be met."""
@@ -132,16 +140,16 @@ def _left(graph: ChannelGraph, block: Block, gone: tuple[str, ...], of: str) -> 
     return cost(graph.without(gone)).of(of) / cost(graph).of(of)
 
 
-def _and_one_less(gone: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [gone, *(tuple(other for other in gone if other != one) for one in gone)]
-
-
 def _check_allowed(counts: Mapping[str, int], limits: Choices) -> None:
     assert set(counts) == set(limits.blocks)
     assert limits.fits(counts), (dict(counts), limits.spent(counts) / limits.whole, limits.budget)
     for name, count in counts.items():
         assert limits.least[name] <= count <= limits.ceiling[name]
         assert limits.round(name, count) == count
+
+
+def _only_zeros_go(values: Mapping[str, Tensor], counts: Mapping[str, int]) -> bool:
+    return all(count >= int((values[name] > 0).sum()) for name, count in counts.items())
 
 
 def _check_tight(counts: Mapping[str, int], limits: Choices) -> None:

@@ -63,8 +63,13 @@ def moment(case: Case, **changes: Any) -> Moment:
         "generator": generator(0, "moment"),
         "decide": partial(_decide, case),
         "budget": Budget("0.5 units"),
+        "keep": _half,
     }
     return Moment(**{**whole, **changes})
+
+
+def _half(t: float) -> float:
+    return 0.5
 
 
 def _decide(

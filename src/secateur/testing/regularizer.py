@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from secateur.apply.masking import mask_, masks_of, unmask_
 from secateur.core.contracts import Regularizer
+from secateur.core.moment import Moment
 from secateur.testing import case as cases
 from secateur.testing.criterion import check_docstring
 
@@ -23,7 +26,7 @@ class RegularizerContract:
         """The penalty is one finite number, zero or more, and not zero everywhere."""
         subject = cases.normed()
         with regularizer.attach(subject.model, subject.graph):
-            found = regularizer.penalty(cases.moment(subject)).detach()
+            found = regularizer.penalty(_started(subject, regularizer)).detach()
         assert found.shape == ()
         assert bool(torch.isfinite(found))
         assert float(found) > 0
@@ -32,7 +35,7 @@ class RegularizerContract:
         """A network of zeros is charged nothing."""
         subject = cases.filled(cases.normed(), 0.0)
         with regularizer.attach(subject.model, subject.graph):
-            assert float(regularizer.penalty(cases.moment(subject)).detach()) == 0
+            assert float(regularizer.penalty(_started(subject, regularizer)).detach()) == 0
 
     def test_gradient(self, regularizer: Regularizer) -> None:
         """The gradient is the derivative, by finite differences in float64."""
@@ -53,7 +56,7 @@ class RegularizerContract:
         subject = cases.normed()
         before = _state(subject.model)
         with regularizer.attach(subject.model, subject.graph):
-            regularizer.penalty(cases.moment(subject))
+            regularizer.penalty(_started(subject, regularizer))
         _check_same(before, _state(subject.model))
         try:
             with regularizer.attach(subject.model, subject.graph):
@@ -61,6 +64,56 @@ class RegularizerContract:
         except KeyError:
             pass
         _check_same(before, _state(subject.model))
+
+    def test_masked(self, regularizer: Regularizer) -> None:
+        """A network that carries masks is charged a finite number, of which masked weights feel nothing."""
+        subject = cases.normed()
+        at = cases.moment(subject)
+        plan = at.plan_for(0.5)
+        with regularizer.attach(subject.model, subject.graph):
+            mask_(subject.model, plan)
+            started = _started(subject, regularizer)
+            found = regularizer.penalty(started)
+            assert bool(torch.isfinite(found.detach()))
+            found.backward()
+            for name, keep in masks_of(subject.model).items():
+                gradient = started.parameters[name].grad
+                assert gradient is None or not bool(gradient[~keep].any())
+                assert gradient is None or bool(torch.isfinite(gradient).all())
+            unmask_(subject.model)
+
+    def test_steps_take_what_they_charge(self, regularizer: Regularizer) -> None:
+        """With no gradient of the loss, steps and epochs leave no more to be charged, where they take the charge."""
+        subject = cases.normed()
+        with regularizer.attach(subject.model, subject.graph):
+            at = _started(subject, regularizer)
+            before = float(regularizer.penalty(at).detach())
+            for step in range(1, 5):
+                regularizer.after_step(replace(at, step=step, steps=4, lr=0.1))
+                if step % 2 == 0:
+                    regularizer.after_epoch(replace(at, step=step, steps=4, lr=0.1, ended=True))
+                after = float(regularizer.penalty(at).detach())
+                if regularizer.takes:
+                    assert after <= before * (1 + 1e-12)
+                before = after
+
+    def test_memory(self, regularizer: Regularizer) -> None:
+        """What it remembers is tensors that ask for no gradient; two runs remember the same, and charge the same."""
+        runs = []
+        for _ in range(2):
+            subject = cases.normed()
+            with regularizer.attach(subject.model, subject.graph):
+                at = _started(subject, regularizer)
+                regularizer.after_step(replace(at, step=1, steps=2, lr=0.1))
+                regularizer.after_epoch(replace(at, step=1, steps=2, lr=0.1, ended=True))
+                runs.append((dict(at.memory), regularizer.penalty(at).detach()))
+        (first, charge), (second, again) = runs
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            assert type(value) is Tensor
+            assert not value.requires_grad
+            assert torch.equal(value, second[name])
+        assert torch.equal(charge, again)
 
     def test_value(self, regularizer: Regularizer) -> None:
         """A regulariser is a value: its repr makes it again; it pickles, hashes and copies."""
@@ -76,6 +129,12 @@ class RegularizerContract:
         assert regularizer.paper is None or regularizer.paper.cite()
 
 
+def _started(case: cases.Case, regularizer: Regularizer) -> Moment:
+    at = cases.moment(case)
+    regularizer.start(at)
+    return at
+
+
 class _Asked(nn.Module):
     """A module whose forward is the penalty, so that its parameters can be swapped."""
 
@@ -83,7 +142,7 @@ class _Asked(nn.Module):
         super().__init__()
         self.model = case.model
         self.regularizer = regularizer
-        self.moment = cases.moment(case)
+        self.moment = _started(case, regularizer)
 
     def forward(self) -> Tensor:
         """The penalty."""

@@ -70,7 +70,8 @@ class Session:
             session.epoch()                  # at the end of every walk through the data
 
     Entering it masks `model` in place, if the recipe has a surgery; leaving it makes soft masks hard. `session.plan`
-    is then what was decided: `shrink(model, session.plan)` is the network to ship.
+    is then what was decided: `shrink(model, session.plan)` is the network to ship. A surgery that holds no masks leaves
+    the network as it trained it, so that repairs can look at what dead units still say: mask it, repair it, ship it.
 
     Under `torch.distributed`, open it before the model is wrapped: what rank 0 decides holds everywhere.
     """
@@ -157,17 +158,18 @@ class Session:
     ) -> None:
         self._dense.close()
         unmask_(self.model)
+        self._attached.__exit__(kind, error, trace)
         if self.plan is not None:
             self.plan = with_reached(self.plan, self.budget.of if self.budget is not None else "weights")
+        if self.plan is not None and self.recipe.surgery is not None and self.recipe.surgery.holds:
             mask_(self.model, self.plan)
             carried = masks_of(self.model)
             known = parameters_of(self.model)
             silence_moments_(self.optimizer, {known[name]: keep for name, keep in carried.items()})
-        self._attached.__exit__(kind, error, trace)
 
     def penalty(self) -> Tensor:
-        """What to add to the loss: a scalar, zero if the recipe has no regulariser."""
-        if self.recipe.regularizer is None:
+        """What to add to the loss: a scalar, zero if no regulariser charges the loss."""
+        if self.recipe.regularizer is None or self.recipe.regularizer.takes:
             return torch.zeros((), device=next(self.model.parameters()).device)
         return self.recipe.regularizer.penalty(self._moment("regularizer"))
 

@@ -1,0 +1,1 @@
+"""Thin layers and compact blocks, beside oracles and on a trained network."""

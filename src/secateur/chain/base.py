@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import nn
@@ -88,10 +89,12 @@ class Step(ABC):
     Attributes:
         stage: steps of a lower stage come first; None for steps that fit in anywhere before the last.
         reason: why steps of a lower stage make no sense after this one.
+        not_after: registered names of steps that may not come before this one, and why.
     """
 
     stage: ClassVar[int | None]
     reason: ClassVar[str] = ""
+    not_after: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @abstractmethod
     def apply(self, state: State, given: Given) -> State:

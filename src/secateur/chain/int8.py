@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -29,6 +31,9 @@ class Int8(Step):
 
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
     stage: ClassVar[int | None] = 4
+    not_after: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"quantize": "the runtime's integers are other levels than those, and weights would be rounded twice"}
+    )
     reason = "the network is in a file for a runtime by then, which nothing can change"
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from secateur.chain.base import Step
+from secateur.chain.base import STEPS, Step
 from secateur.core.errors import IncompatibleError
 
 
@@ -29,6 +29,9 @@ def check_order(steps: Sequence[Step]) -> None:
 
 
 def _clash(earlier: Step, later: Step) -> str:
+    named = later.not_after.get(STEPS.name_of(earlier), "")
+    if named:
+        return named
     if earlier.stage is None:
         return ""
     if later.stage is None:

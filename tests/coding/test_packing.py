@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from torch import nn
 import secateur
 from secateur.bench.zoo.lenet import lenet5, lenet_300_100
 from secateur.coding import container
+from secateur.coding.codecs import range_
 from secateur.coding.dtypes import DTYPES
 from secateur.coding.packing import read
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.quantized import Quantized
+from secateur.quantizers import Int4, Uniform
 
 
 def octets(tensor):
@@ -169,6 +172,46 @@ def test_even_grids(tmp_path, channels):
     report, back = there_and_back({"w": torch.randn(12, 40)}, tmp_path / "a.sct", quantized={"w": found})
     assert_same(back, {"w": found.values()})
     assert report.bytes < 12 * 40 + 12 * 4
+
+
+@pytest.mark.parametrize(("shape", "group"), [((12, 40), 16), ((6, 5, 3, 3), 32), ((70,), 32), ((3, 4), 100)])
+def test_grids_whose_neighbours_share_a_scale(tmp_path, shape, group):
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = Int4(group=group).quantize(weight)
+    report, back = there_and_back({"w": weight}, tmp_path / "a.sct", quantized={"w": found})
+    assert_same(back, {"w": found.values()})
+    assert report.bytes < weight.numel() / 2 + 4 * found.scale.numel() + 100
+
+
+def test_a_group_without_entries_is_damage(tmp_path):
+    weight = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    found = Int4(group=4).quantize(weight)
+    secateur.pack({"w": weight}, tmp_path / "a.sct", quantized={"w": found})
+    header, streams = container.from_bytes((tmp_path / "a.sct").read_bytes(), "a")
+    content = bytearray(container.unsealed(streams["w"], "w"))
+    assert content[1] == 255
+    assert content[2] == 4
+    content[2] = 0
+    forged = container.sealed(bytes(content))
+    with pytest.raises(CodecError, match="a group of a grid has no entries"):
+        read(container.to_bytes(header, [forged]), "a")
+
+
+def test_without_constriction_files_that_need_it_say_so(tmp_path, monkeypatch):
+    weight = torch.randn(200, 300, generator=torch.Generator().manual_seed(0))
+    found = Uniform(bits=4).quantize(weight)
+    report = secateur.pack({"w": weight}, tmp_path / "with.sct", quantized={"w": found})
+    assert report.tensors[0].codec == "range"
+    monkeypatch.setitem(sys.modules, "constriction", None)
+    range_.stream.cache_clear()
+    try:
+        with pytest.raises(UnsupportedError, match=r"constriction.*secateur\[coding\]"):
+            secateur.unpack(tmp_path / "with.sct")
+        other = secateur.pack({"w": weight}, tmp_path / "without.sct", quantized={"w": found})
+        assert other.tensors[0].codec != "range"
+        assert_same(secateur.unpack(tmp_path / "without.sct"), {"w": found.values()})
+    finally:
+        range_.stream.cache_clear()
 
 
 def test_codebooks_of_quantizers(tmp_path):

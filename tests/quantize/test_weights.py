@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import secateur
+from secateur.apply.masking import unmask_
 from secateur.core.errors import IncompatibleError, UnknownNameError
 from secateur.criteria import Magnitude
 from secateur.granularity import Weight
@@ -55,6 +56,41 @@ def test_levels_get_the_sum_over_their_entries(quantizer):
             if quantizer.pairs:
                 wanted = wanted - gradient[value == -magnitude].sum()
             assert float(got) == pytest.approx(float(wanted), rel=1e-9)
+
+
+@pytest.mark.parametrize("quantizer", [KMeans(bits=2), SymmetricLevels(magnitudes=2)], ids=repr)
+def test_levels_and_weights_are_trained_together(quantizer):
+    """Levels get the sum over their entries, weights what an unshared weight gets; both by float64 autograd."""
+    plain = unmask_(masked()).double()
+    x = X.double()
+    model = quantize(plain, quantizer, train="both")
+    baked = dequantize_(copy.deepcopy(model))
+    dense = dict(zip(dict(baked.named_parameters()), gradients(baked, x), strict=True))
+    model(x).mul(torch.arange(1.0, 4, dtype=x.dtype)).sum().backward()
+    for name in ("0", "3"):
+        value, gradient = baked.get_submodule(name).weight.detach(), dense[f"{name}.weight"]
+        chain = model.get_submodule(name).parametrizations["weight"]
+        torch.testing.assert_close(chain.original.grad, gradient * (value != 0))
+        for magnitude, got in zip(chain[-1].magnitudes.detach(), chain[-1].magnitudes.grad, strict=True):
+            wanted = gradient[value == magnitude].sum()
+            if quantizer.pairs:
+                wanted = wanted - gradient[value == -magnitude].sum()
+            assert float(got) == pytest.approx(float(wanted), rel=1e-9)
+
+
+def test_weights_change_levels_and_levels_cross():
+    plain = nn.Linear(4, 1, bias=False)
+    with torch.no_grad():
+        plain.weight.copy_(torch.tensor([[0.0, 1.0, 1.2, 3.0]]))
+    model = quantize(plain, KMeans(bits=1), train="both")
+    chain = model.parametrizations["weight"]
+    assert model.weight.tolist() == [[0, pytest.approx(1.1), pytest.approx(1.1), 3]]
+    with torch.no_grad():
+        chain.original.copy_(torch.tensor([[5.0, 1.0, 2.9, 0.1]]))  # what was pruned stays zero, wherever it is
+        chain[-1].magnitudes.copy_(torch.tensor([3.5, 0.5]))  # in reverse
+    assert model.weight.tolist() == [[0, 0.5, 3.5, 0.5]]
+    assert quantized_of(model)["weight"].values().tolist() == [[0, 0.5, 3.5, 0.5]]
+    assert dequantize_(model).weight.tolist() == [[0, 0.5, 3.5, 0.5]]
 
 
 def test_what_is_behind_shared_levels_does_not_move():

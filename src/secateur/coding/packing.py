@@ -86,7 +86,9 @@ def pack(
 ) -> Packed:
     """Write a network as small as it goes without losing a bit.
 
-    Each tensor takes the form and the codec that need the fewest bytes. Few distinct values are found without help; an
+    Each tensor takes the form and the codec that need the fewest bytes. Of those, `range` and `density` need the
+    constriction library to write and to read (`pip install 'secateur[coding]'`): without it they are not tried, files
+    come out a little larger, and a file that holds them is refused by `unpack`, which names the library. Few distinct values are found without help; an
     even grid of many steps is not, so hand over what the quantizer made.
 
     Args:
@@ -157,6 +159,7 @@ def unpack(
 
     Raises:
         CodecError: the file is truncated, tampered with, not one of ours, or claims too much.
+        UnsupportedError: it needs the constriction library, which is not installed.
         IncompatibleError: `model` has another structure.
     """
     where = repr(os.fspath(path))

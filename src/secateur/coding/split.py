@@ -34,6 +34,7 @@ class Split:
         levels: bit patterns by code - 1, for a codebook.
         scales: float32, for a grid, and the dim along which they differ.
         dim: that dim.
+        group: so many neighbours in a row share a scale, which are `(rows, groups)` then; 0 for no such groups.
         bits: pattern of every entry.
         itemsize: bytes per entry.
         period: columns per row of a picture, or of a kernel, where the columns are such; else 0.
@@ -50,6 +51,7 @@ class Split:
     scales: np.ndarray | None = None
     dim: int = 0
     period: int = 0
+    group: int = 0
 
 
 def nonzero(tensor: Tensor) -> Flags:
@@ -91,10 +93,7 @@ def split_grid(found: Quantized, shape: tuple[int, ...]) -> Split:
     """
     assert found.scale is not None
     assert found.zero is not None
-    along = [1] * found.codes.ndim
-    if found.scale.numel() > 1:
-        along[found.dim] = -1
-    steps = found.codes.cpu().numpy().astype(np.int64) - found.zero.cpu().numpy().astype(np.int64).reshape(along)
+    steps = (found.codes.long() - found.along(found.zero).long()).cpu().numpy()
     if steps.size and int(np.abs(steps).max()) >= 2**24:
         raise IncompatibleError("codes of an even grid must lie within 2^24 of their zero. Use fewer bits.")
     rows, columns = outline(shape)
@@ -108,8 +107,9 @@ def split_grid(found: Quantized, shape: tuple[int, ...]) -> Split:
         patterns(found.values()),
         4,
         scales=found.scale.detach().cpu().numpy().astype(np.float32),
-        dim=found.dim % max(1, found.codes.ndim) if found.scale.numel() > 1 else 0,
+        dim=found.dim % max(1, found.codes.ndim) if found.scale.numel() > 1 and not found.group else 0,
         period=period_of(shape),
+        group=found.group,
     )
 
 

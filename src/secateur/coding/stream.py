@@ -31,6 +31,8 @@ _CODECS = ("fixed", "huffman", "range", "adaptive")
 SLOW = 2**19
 #: Where there are more levels than a few, contexts gain little over a range coder: fewer bits.
 _FEW, _SHORT = 16, 2**14
+#: In place of the dim of scales: each is shared by neighbours in a row.
+_GROUPED = 255
 #: Steps that a symbol of the adaptive codec is charged for.
 _STEPS = 16
 
@@ -145,6 +147,8 @@ def _table(parts: Split) -> bytes:
         return levels_to_bytes(parts.levels, 8 * parts.itemsize - 1)
     assert parts.scales is not None
     octets = np.ascontiguousarray(parts.scales).view(np.uint8)
+    if parts.group:
+        return bytes([_GROUPED]) + varint(parts.group) + planes_to_bytes(octets.ravel(), 4)[0]
     several = parts.scales.size > 1
     return bytes([parts.dim << 1 | several]) + (planes_to_bytes(octets, 4)[0] if several else octets.tobytes())
 
@@ -268,6 +272,8 @@ class _Reader:
 
     def _scales(self) -> _Scales:
         head = self._cursor.byte()
+        if head == _GROUPED:
+            return self._grouped()
         dim, several = head >> 1, head & 1
         if self._dtype != torch.float32 or (several and dim >= len(self._shape)) or (not several and dim):
             raise damaged("a grid does not fit its tensor")
@@ -277,6 +283,19 @@ class _Reader:
         if several:
             along[dim] = -1
         return _Scales(np.ascontiguousarray(octets).view(np.float32).reshape(along), self._shape)
+
+    def _grouped(self) -> _Scales:
+        if self._dtype != torch.float32:
+            raise damaged("a grid does not fit its tensor")
+        rows = self._rows if len(self._shape) > 1 else 1
+        length = self._size // rows
+        group = self._cursor.whole(2**31)
+        if not group:
+            raise damaged("a group of a grid has no entries")
+        groups = -(-length // group)
+        per = np.ascontiguousarray(planes_from_bytes(self._cursor, rows * groups, 4)).view(np.float32)
+        scales = np.repeat(per.reshape(rows, groups), min(group, length), 1)[:, :length]
+        return _Scales(scales.reshape(self._shape), self._shape)
 
     def _codes(self, form: int, most: int | None) -> tuple[Whole, str]:
         readers: dict[str, Callable[[int | None], tuple[Whole, str]]] = {

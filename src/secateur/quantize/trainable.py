@@ -81,6 +81,40 @@ class SharedLevels(QuantizedWeight):
         return Quantized(codes=codes, levels=self.levels().detach().float())
 
 
+class LearnedLevels(SharedLevels):
+    """Levels are trained, and so are the weights behind, straight through: each takes the level that is nearest now.
+
+    What was pruned stays zero, and what was not never takes a level of zero, unless there is no other.
+    """
+
+    where: Tensor
+
+    def __init__(self, weight: Tensor, quantized: Quantized, keep: Tensor, *, pairs: bool) -> None:
+        super().__init__(weight, quantized, pairs=pairs)
+        self.register_buffer("where", keep.flatten().nonzero().flatten())
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The nearest level of every entry that stays."""
+        flat, levels = weight.flatten().index_select(0, self.where), self.levels()
+        values = levels.index_select(0, self._nearest(flat.detach(), levels.detach()))
+        found = torch.zeros(weight.numel(), dtype=weight.dtype, device=weight.device)
+        return found.index_copy(0, self.where, values + (flat - flat.detach())).view(weight.shape)
+
+    def now(self, weight: Tensor) -> Quantized:
+        """Codes and levels as they are now; code 0 is a pruned entry's."""
+        levels = self.levels().detach()
+        codes = torch.zeros(weight.numel(), dtype=torch.int32, device=weight.device)
+        codes[self.where] = self._nearest(weight.detach().flatten()[self.where], levels).to(torch.int32)
+        return Quantized(codes=codes.view(weight.shape), levels=levels.float())
+
+    def _nearest(self, values: Tensor, levels: Tensor) -> Tensor:
+        """Numbers of levels."""
+        order = levels.argsort()
+        order = order[levels[order] != 0] if bool((levels != 0).any()) else order
+        ordered = levels[order]
+        return order[torch.bucketize(values, (ordered[1:] + ordered[:-1]) / 2)]
+
+
 class StraightThrough(QuantizedWeight):
     """The weight behind is trained: quantized in every pass, with gradients as if it were not.
 

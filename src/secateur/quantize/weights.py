@@ -17,10 +17,10 @@ from secateur.core.contracts import Quantizer
 from secateur.core.copying import copied
 from secateur.core.errors import IncompatibleError, UnknownNameError
 from secateur.core.quantized import Quantized
-from secateur.quantize.trainable import LearnedStep, QuantizedWeight, SharedLevels, StraightThrough
+from secateur.quantize.trainable import LearnedLevels, LearnedStep, QuantizedWeight, SharedLevels, StraightThrough
 
-#: What training changes: the levels of a codebook, the weights behind, or weights and the step of a grid.
-Train = Literal["levels", "weights", "steps"]
+#: What training changes: the levels of a codebook, the weights behind, both, or weights and the step of a grid.
+Train = Literal["levels", "weights", "both", "steps"]
 
 
 def quantize(
@@ -40,8 +40,8 @@ def quantize(
         only: patterns (`features.*`) of names of parameters; by default all floating-point ones of two dims or more.
         frozen: patterns of names that are left alone.
         train: "levels" keeps codes and trains what they stand for, for codebooks; "weights" quantizes anew in every
-            pass and trains the weights behind it, straight through; "steps" does so and trains the step of an even grid
-            beside them (LSQ). By default levels of codebooks, and the weights behind even grids.
+            pass and trains the weights behind it, straight through; "both" trains the levels of a codebook and the
+            weights behind it, each at its nearest level; "steps" trains weights and the step of an even grid (LSQ). By default levels of codebooks, and the weights behind even grids.
 
     Returns:
         The copy.
@@ -167,7 +167,7 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> set[str]:
 
 
 def _check_train(quantizer: Quantizer, how: str) -> None:
-    allowed = ("weights", "steps") if quantizer.bounds else ("levels", "weights")
+    allowed = ("weights", "steps") if quantizer.bounds else ("levels", "weights", "both")
     if how not in allowed:
         form = "an even grid" if quantizer.bounds else "a codebook"
         raise IncompatibleError(
@@ -190,6 +190,8 @@ def _made(place: _Place, quantizer: Quantizer, how: Train) -> QuantizedWeight:
     made: QuantizedWeight
     if how == "levels":
         made = SharedLevels(weight, found, pairs=quantizer.pairs)
+    elif how == "both":
+        made = LearnedLevels(weight, found, keep, pairs=quantizer.pairs)
     elif how == "weights":
         made = StraightThrough(quantizer, keep)
     else:

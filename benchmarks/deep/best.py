@@ -18,6 +18,7 @@ from benchmarks.mnist.run import BATCH, OUT, Progress, Taught, dense, network, t
 from secateur.apply.masking import mask, unmask_
 from secateur.bench.tasks.images import Batches
 from secateur.core.budget import Budget
+from secateur.core.copying import copied
 from secateur.core.recipe import FineTune
 from secateur.measure import accuracy
 from secateur.pipeline import Run
@@ -117,7 +118,7 @@ def _sparse(
     train, _ = splits(choosing=choosing)
     start = whole if not plan.units else _narrow(net, seed, plan, whole, choosing=choosing, progress=progress)
     path = OUT / f"sparse-{name}.safetensors"
-    model = _like(start)
+    model = copied(start)
     if path.exists():
         model.load_state_dict(load_file(path))
         return model, start
@@ -125,7 +126,12 @@ def _sparse(
     own = ENTRIES["own"].recipe[net]
     made = secateur.compress(
         start,
-        replace(own, budget=Budget(plan.left / params, "params"), surgery=AdamScaled(begin=0.02, end=0.7, every=50), sparsify=_adam(plan.epochs, plan.lr)),
+        replace(
+            own,
+            budget=Budget(plan.left / params, "params"),
+            surgery=AdamScaled(begin=0.02, end=0.7, every=50),
+            sparsify=_adam(plan.epochs, plan.lr),
+        ),
         example_inputs=PICTURE,
         data=Taught(Moved(train, BATCH, seed=seed), start),
         seed=seed,
@@ -142,7 +148,9 @@ def _narrow(
     """The dense network with fewer hidden units, the strongest, trained again."""
     graph = secateur.trace(whole, PICTURE)
     weights = dict(whole.named_parameters())
-    keep = {n: weights[f"{n}.weight"].flatten(1).norm(dim=1).topk(k).indices.sort().values for n, k in plan.units.items()}
+    keep = {
+        n: weights[f"{n}.weight"].flatten(1).norm(dim=1).topk(k).indices.sort().values for n, k in plan.units.items()
+    }
     hand = plan_by_hand(graph, {n: k.tolist() for n, k in keep.items()})
     small = secateur.shrink(mask(whole, hand), hand)
     path = OUT / f"narrow-{net}-{seed}{'-choosing' if choosing else ''}.safetensors"
@@ -154,12 +162,6 @@ def _narrow(
     train_(small, lesson, _adam(plan.narrow, 2e-3), loss=taught, progress=progress, what="narrow")
     save_file({n: t.contiguous() for n, t in small.state_dict().items()}, path)
     return small
-
-
-def _like(model: nn.Module) -> nn.Module:
-    from secateur.core.copying import copied
-
-    return copied(model)
 
 
 def _error(model: nn.Module, exam: Batches) -> float:

@@ -1,4 +1,4 @@
-"""MobileNetV2 with ImageNet weights in an eighth of its bytes: even grids, entropy coded, taught by the dense network."""
+"""MobileNetV2 with ImageNet weights in an eighth of its bytes: even grids, entropy coded, taught by the dense one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OnGrid(nn.Module):
 
 
 def pool(*, choosing: bool) -> tuple[Any, list[Any], list[Any]]:
-    """The photos' module, photos to learn from, and photos that judge: of the former a sixth, while settings are chosen."""
+    """The photos' module, photos to learn from, and photos that judge: a sixth of the former while choosing."""
     module, _, _ = subject._pictures()  # noqa: SLF001
     found = module.split(module.photos())
     if not choosing:
@@ -76,7 +76,11 @@ def pool(*, choosing: bool) -> tuple[Any, list[Any], list[Any]]:
     every = list(found.calibration)
     scenes = sorted({p.scene or p.name for p in every})
     mine = set(scenes[::6])
-    return module, [p for p in every if (p.scene or p.name) not in mine], [p for p in every if (p.scene or p.name) in mine]
+    return (
+        module,
+        [p for p in every if (p.scene or p.name) not in mine],
+        [p for p in every if (p.scene or p.name) in mine],
+    )
 
 
 def rows(how: Settings, *, choosing: bool = False) -> Iterator[dict[str, Any]]:
@@ -98,8 +102,16 @@ def rows(how: Settings, *, choosing: bool = False) -> Iterator[dict[str, Any]]:
     student = copied(teacher)
     grams = _grams(teacher, crops)
     for name, layer in _layers(student).items():
-        layer.weight.data = compensated(layer.weight.data, steps[name], grams[name]) if name in grams else (layer.weight / steps[name]).round() * steps[name]
-    yield {"row": "errors compensated", **_judged(student, steps, teacher, exam, wanted), "seconds": process_time() - start}
+        layer.weight.data = (
+            compensated(layer.weight.data, steps[name], grams[name])
+            if name in grams
+            else (layer.weight / steps[name]).round() * steps[name]
+        )
+    yield {
+        "row": "errors compensated",
+        **_judged(student, steps, teacher, exam, wanted),
+        "seconds": process_time() - start,
+    }
     _teach_(student, teacher, steps, how, lambda: module.random_crops(learn, how.batch, drawn))
     yield {"row": "taught", **_judged(student, steps, teacher, exam, wanted), "seconds": process_time() - start}
 
@@ -114,7 +126,9 @@ def _steps(model: nn.Module, crops: Tensor, how: Settings) -> dict[str, Tensor]:
     With an error s_l k_l^2 from layer l of n_l weights at relative step k_l, and log2(1 / k_l) bits for each of them,
     the least error for all bits together has k_l^2 in proportion to n_l / s_l.
     """
-    deviations = {n: m.weight.detach().flatten(1).square().mean(1).sqrt().clamp_min(1e-6) for n, m in _layers(model).items()}
+    deviations = {
+        n: m.weight.detach().flatten(1).square().mean(1).sqrt().clamp_min(1e-6) for n, m in _layers(model).items()
+    }
     with torch.no_grad():
         wanted = model(crops)
     student, sensitivity = copied(model), {}
@@ -240,7 +254,10 @@ def _judged(
             zero=torch.zeros(len(step), dtype=torch.int32),
             dim=0,
         )
-    state = {n: t.half().float().contiguous() if n.endswith("bias") else t.contiguous() for n, t in student.state_dict().items()}
+    state = {
+        n: t.half().float().contiguous() if n.endswith("bias") else t.contiguous()
+        for n, t in student.state_dict().items()
+    }
     file = secateur.pack(state, OUT / "mobilenet_v2.sct", quantized=codes)
     decoded = copied(teacher)
     decoded.load_state_dict(secateur.unpack(file.path))
@@ -252,7 +269,9 @@ def _judged(
     return {
         "bytes": file.bytes,
         "factor": dense / file.bytes,
-        "bits": 8 * sum(t.bytes for t in file.tensors if t.name in codes) / sum(q.codes.numel() for q in codes.values()),
+        "bits": 8
+        * sum(t.bytes for t in file.tensors if t.name in codes)
+        / sum(q.codes.numel() for q in codes.values()),
         "ideal": sum(t.ideal for t in file.tensors),
         "agreement": 100 * same,
         "stderr": 100 * sqrt(same * (1 - same) / len(exam)),

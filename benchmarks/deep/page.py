@@ -29,8 +29,8 @@ standard deviation; one test error has a binomial standard error of about 0.12 p
 HAN = """
 ### Deep Compression's steps
 
-Pruning by the paper's recipe to a twelfth of the weights (P), k-means with the paper's bits ({bits}) whose centroids are
-trained for two epochs (Q), steps between survivors in 5 bits with fillers, and Huffman codes (H), tables counted.
+Pruning by the paper's recipe to a twelfth of the weights (P), k-means with the paper's bits ({bits}) whose centroids
+are trained for two epochs (Q), steps between survivors in 5 bits with fillers, and Huffman codes (H), tables counted.
 Biases stay in float32 and are counted. *Best widths* chooses the bits of steps for each layer. `.sct` is our coder's
 file of the same network. The dense network learned from moved images too, so it starts from a lower error than the
 paper's. Paper's figures in the last column.
@@ -85,7 +85,9 @@ def page(records: Sequence[dict[str, Any]]) -> str:
 
 def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:
     lines = [
-        "| | seeds | error % | not zero | bytes | factor | paper |" if paper else "| | seeds | error % | not zero | bytes | factor |",
+        "| | seeds | error % | not zero | bytes | factor | paper |"
+        if paper
+        else "| | seeds | error % | not zero | bytes | factor |",
         f"|---|---:|---:|---:|---:|---:|{'---:|' if paper else ''}",
     ]
     for name in dict.fromkeys(r["row"] for r in records):
@@ -104,7 +106,10 @@ def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:
 
 
 def _photos(records: Sequence[dict[str, Any]]) -> str:
-    lines = ["| | seeds | bytes | factor | bits per weight | agreement % | logit error |", "|---|---:|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| | seeds | bytes | factor | bits per weight | agreement % | logit error |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for name in dict.fromkeys(r["row"] for r in records):
         rows = [r for r in records if r["row"] == name]
         cells = [

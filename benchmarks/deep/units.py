@@ -32,7 +32,9 @@ def silenced(model: nn.Module) -> nn.Module:
         return model
     batches = [(torch.randn(16, 1, 28, 28), torch.zeros(16, dtype=torch.long))]  # constants are so for any input
     student = mask(model, plan)
-    FoldConstant().repair_(student, model, plan, Known(collect(model, batches, FoldConstant.needs, graph=graph), batches))
+    FoldConstant().repair_(
+        student, model, plan, Known(collect(model, batches, FoldConstant.needs, graph=graph), batches)
+    )
     return unmask_(student)
 
 
@@ -51,7 +53,11 @@ def by_likeness(made: Tensor) -> Tensor:
     """Each beside the one most like it that is left, a place off counting half; the fullest first."""
     wide = made.float()
     if made.shape[1] == 28 * 28:
-        near = F.conv2d(made.view(-1, 1, 28, 28).float(), torch.tensor([[[[0.3, 0.5, 0.3], [0.5, 1, 0.5], [0.3, 0.5, 0.3]]]]), padding=1)
+        near = F.conv2d(
+            made.view(-1, 1, 28, 28).float(),
+            torch.tensor([[[[0.3, 0.5, 0.3], [0.5, 1, 0.5], [0.3, 0.5, 0.3]]]]),
+            padding=1,
+        )
         wide = near.flatten(1)
     like = wide @ made.float().T / made.sum(1).clamp(min=1).float().sqrt()
     left = made.any(1)

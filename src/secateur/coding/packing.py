@@ -88,8 +88,9 @@ def pack(
 
     Each tensor takes the form and the codec that need the fewest bytes. Of those, `range` and `density` need the
     constriction library to write and to read (`pip install 'secateur[coding]'`): without it they are not tried, files
-    come out a little larger, and a file that holds them is refused by `unpack`, which names the library. Few distinct values are found without help; an
-    even grid of many steps is not, so hand over what the quantizer made.
+    come out a little larger, and a file that holds them is refused by `unpack`, which names the library.
+
+    Few distinct values are found without help; an even grid of many steps is not, so hand over what the quantizer made.
 
     Args:
         model: a network, or its state: tensors by name.

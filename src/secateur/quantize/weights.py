@@ -41,7 +41,8 @@ def quantize(
         frozen: patterns of names that are left alone.
         train: "levels" keeps codes and trains what they stand for, for codebooks; "weights" quantizes anew in every
             pass and trains the weights behind it, straight through; "both" trains the levels of a codebook and the
-            weights behind it, each at its nearest level; "steps" trains weights and the step of an even grid (LSQ). By default levels of codebooks, and the weights behind even grids.
+            weights behind it, each at its nearest level; "steps" trains weights and the step of an even grid (LSQ). By
+            default levels of codebooks, and the weights behind even grids.
 
     Returns:
         The copy.

@@ -49,7 +49,7 @@ class Plan:
     left: int
     epochs: float
     lr: float = 3e-3
-    magnitudes: int = 2
+    magnitudes: int = 4
     bias_magnitudes: int = 2
     values: FineTune
 
@@ -61,7 +61,7 @@ def _adam(epochs: float, lr: float) -> FineTune:
 PLANS: Mapping[str, Plan] = {
     "lenet_300_100": Plan(units={}, left=3_950, epochs=40, values=_adam(12, 1e-3)),
     "lenet5": Plan(
-        units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=6, left=1_800, epochs=40, values=_adam(15, 1e-3)
+        units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=4, left=1_800, epochs=25, values=_adam(10, 1e-3)
     ),
 }
 
@@ -152,7 +152,8 @@ def _narrow(
         n: weights[f"{n}.weight"].flatten(1).norm(dim=1).topk(k).indices.sort().values for n, k in plan.units.items()
     }
     hand = plan_by_hand(graph, {n: k.tolist() for n, k in keep.items()})
-    small = secateur.shrink(mask(whole, hand), hand)
+    small: Any = secateur.shrink(mask(whole, hand), hand)
+    small.to(memory_format=torch.channels_last)
     path = OUT / f"narrow-{net}-{seed}{'-choosing' if choosing else ''}.safetensors"
     if path.exists():
         small.load_state_dict(load_file(path))

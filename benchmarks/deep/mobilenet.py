@@ -43,7 +43,7 @@ class Settings:
     bits: float = 3.88
     crops: int = 256
     probes: int = 32
-    rounds: int = 120
+    rounds: int = 80
     batch: int = 32
     lr: float = 0.02
     seed: int = 0

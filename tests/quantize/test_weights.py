@@ -93,6 +93,14 @@ def test_weights_change_levels_and_levels_cross():
     assert dequantize_(model).weight.tolist() == [[0, 0.5, 3.5, 0.5]]
 
 
+@pytest.mark.parametrize("train", ["levels", "both", "weights"])
+def test_zeros_have_no_sign(train):
+    """A minus zero has a bit set, and is something that a file has to say."""
+    found = dequantize_(quantize(unmask_(masked()), KMeans(bits=2), train=train))
+    for layer in (found[0], found[3]):
+        assert not bool(torch.signbit(layer.weight[layer.weight == 0]).any())
+
+
 def test_what_is_behind_shared_levels_does_not_move():
     model = quantize(net(), KMeans(bits=2))
     behind = model[0].parametrizations["weight"].original

@@ -29,8 +29,9 @@ FORMS = ("stored", "dense", "relative", "golomb_rice", "density", "mixed")
 _CODECS = ("fixed", "huffman", "range", "adaptive")
 #: The adaptive coder is tried on no more bits than this.
 SLOW = 2**19
-#: Where there are more levels than a few, contexts gain little over a range coder: fewer bits.
-_FEW, _SHORT = 16, 2**14
+#: Where there are more levels than a few, contexts gain little over a range coder: fewer bits. Unless there are so many
+#: cells to a survivor: there it is the places that cost, and contexts know most about them.
+_FEW, _SHORT, _SPARSE = 16, 2**14, 4
 #: In place of the dim of scales: each is shared by neighbours in a row.
 _GROUPED = 255
 #: Steps that a symbol of the adaptive codec is charged for.
@@ -117,7 +118,8 @@ def _candidates(parts: Split, known: Known) -> Iterator[Stream]:
         return
     table = _table(parts)
     levels = int(parts.codes.max())
-    if levels <= MOST_LEVELS and _bits_of(parts) <= (SLOW if levels <= _FEW else _SHORT):
+    worthwhile = levels <= _FEW or _SPARSE * int(parts.mask.sum()) <= _live(parts)
+    if levels <= MOST_LEVELS and _bits_of(parts) <= (SLOW if worthwhile else _SHORT):
         yield from _mixed(parts, table, known)
     yield from _whole(parts, table)
     for form, places_, ideal in _positions(parts, known):

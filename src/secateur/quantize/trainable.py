@@ -67,7 +67,7 @@ class SharedLevels(QuantizedWeight):
         """All levels by code, differentiable."""
         if not self.magnitudes.numel():
             return torch.zeros_like(self.sign)
-        return self.sign * self.magnitudes.index_select(0, self.place)
+        return self.sign * self.magnitudes.index_select(0, self.place) + 0.0  # without it, 0 times -1 is minus zero
 
     def forward(self, weight: Tensor) -> Tensor:
         """The level of every entry."""

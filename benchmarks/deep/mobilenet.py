@@ -228,7 +228,7 @@ def _teach_(student: nn.Module, teacher: nn.Module, steps: Mapping[str, Tensor],
         loss.backward()
         optimizer.step()
         if number % 20 == 0:
-            print("taught", number, round(float(loss), 4), flush=True)
+            print("taught", number, round(loss.item(), 4), flush=True)
     for layer in layers.values():
         parametrize.remove_parametrizations(layer, "weight")
 

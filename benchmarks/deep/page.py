@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -20,9 +21,10 @@ PUBLISHED = {
 }
 HEAD = """# Deep Compression, and how small a file gets
 
-Written by `make bench-deep`. Errors are those of networks that were read back from bytes on disk (P: from the pruned
-network), after the last epoch, on the 10,000 test images; training saw all 60,000 others, and settings were chosen on
-5,000 of those that were held out for the purpose. A factor is the float32 size of all parameters over all bytes:
+Written by `make bench-deep`. Errors in `.sct` rows are those of networks that were read back from bytes on disk, on the
+10,000 test images after the last epoch; training saw all 60,000 others, and settings were chosen on 5,000 of those that
+were held out for the purpose. Sizes in the paper's format (P+Q, P+Q+H) are computed for the network of the `.sct` row
+beside them, and no such file is written. A factor is the float32 size of all parameters over all bytes:
 codes, positions, codebooks, biases, and for `.sct` names, shapes and checksums, too. Means over seeds with the sample
 standard deviation; one test error has a binomial standard error of about 0.12 points at 1.4 %, 0.09 at 0.8 %.
 """
@@ -47,7 +49,8 @@ BYTES = """
 The file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the adaptive
 coder. The rest, {rest:,.0f}, is codebooks, names, shapes, checksums and the coder's own loss.
 """
-MOBILENET = """## MobileNetV2, ImageNet weights
+MOBILENET = """
+## MobileNetV2, ImageNet weights
 
 Batch norms folded, weights on even grids with a step for each channel, as coarse as a layer bears, entropy coded;
 biases in half precision. *Agreement* is how often the first guess is the dense network's, in % of {photos} photos that
@@ -56,16 +59,16 @@ nothing else saw, ± its binomial standard error; it needs no labels and is not 
 bytes of float32 parameters.
 """
 INT8 = """
-Beside it, from [int8.md](int8.md), where activations are integers as well: ONNX Runtime's int8 agrees on
-79.4 ± 3.0 % at 3.9 MB, OpenVINO's on 82.4 ± 2.8 % at 4.7 MB.
+Beside it, from [int8.md](int8.md), where activations are integers as well and nothing is taught: {told}.
 """
+_INT8 = Path(__file__).parents[1] / "int8" / "records.jsonl"
 
 
 def page(records: Sequence[dict[str, Any]]) -> str:
     """The whole page."""
     parts = [HEAD]
     for net, title in TITLES.items():
-        parts.append(f"## {title}")
+        parts.append(f"\n## {title}")
         mine = [r for r in records if r.get("net") == net]
         han = [r for r in mine if r["part"] == "han"]
         if han:
@@ -79,8 +82,19 @@ def page(records: Sequence[dict[str, Any]]) -> str:
     photos = [r for r in records if r["part"] == "mobilenet"]
     if photos:
         head = MOBILENET.format(photos=photos[0]["photos"], rounds=photos[0]["rounds"], batch=photos[0]["batch"])
-        parts += [head, _photos(photos), INT8]
+        parts += [head, _photos(photos), INT8.format(told=_runtimes())]
     return "\n".join(parts)
+
+
+def _runtimes() -> str:
+    """What the int8 runtimes came to."""
+    found = [json.loads(line) for line in _INT8.read_text().splitlines()]
+    told = []
+    for step, name in {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}.items():
+        rows = [r for r in found if r["step"] == step and r["name"] == "minmax"]
+        agreement, error = (100 * mean(r[column] for r in rows) for column in ("agreement", "stderr"))
+        told.append(f"{name} agrees on {agreement:.1f} ± {error:.1f} % at {rows[0]['bytes'] / 1e6:.1f} MB")
+    return ", ".join(told)
 
 
 def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:

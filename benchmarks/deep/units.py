@@ -25,17 +25,20 @@ Order = Callable[[Tensor], Tensor]
 
 
 def silenced(model: nn.Module) -> nn.Module:
-    """A copy in which units that pruning emptied are zero on both sides, and their constants are in the biases."""
+    """A copy in which units that pruning emptied are zero on both sides, and their constants are in the biases.
+
+    What read or made such a unit alone is empty then itself, so this goes on until nothing changes.
+    """
     graph = secateur.trace(model, PICTURE)
-    plan = without_empty(model, graph)
-    if not plan.kept:
-        return model
     batches = [(torch.randn(16, 1, 28, 28), torch.zeros(16, dtype=torch.long))]  # constants are so for any input
-    student = mask(model, plan)
-    FoldConstant().repair_(
-        student, model, plan, Known(collect(model, batches, FoldConstant.needs, graph=graph), batches)
-    )
-    return unmask_(student)
+    left = -1
+    while left != (left := sum(int(p.count_nonzero()) for p in model.parameters())):
+        plan = without_empty(model, graph)
+        student = mask(model, plan)
+        known = Known(collect(model, batches, FoldConstant.needs, graph=graph), batches)
+        FoldConstant().repair_(student, model, plan, known)
+        model = unmask_(student)
+    return model
 
 
 def by_count(made: Tensor) -> Tensor:

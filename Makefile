@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search bench-mnist
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -75,6 +75,8 @@ bench-coding: $(VENV)/.ready ## Sizes and speed of packed files beside zstd and 
 	$(BIN)/python -m benchmarks.coding
 bench-search: $(VENV)/.ready ## Which search finds the best widths at equal numbers of evaluations; writes docs/search.md (hours)
 	$(BIN)/python -m benchmarks.search $(ARGS)
+bench-mnist: $(VENV)/.ready ## LeNets by the old papers' methods and our own, beside the papers' figures; writes docs/mnist.md (an hour)
+	$(BIN)/python -m benchmarks.mnist $(ARGS)
 
 docs: $(VENV)/.ready ## Write docs/reference.md from the classes themselves
 	$(BIN)/python docs/build.py

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="only write the page")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # averages of gradients that stay away fade into numbers that are slow to compute
     for net in [] if wanted.page else wanted.nets:
         for seed in range(SEEDS[net]) if wanted.seeds is None else wanted.seeds:
             for name in [name for name in wanted.only if net in ENTRIES[name].recipe]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.mnist.methods import ENTRIES
+from benchmarks.mnist.methods import ENTRIES, Paper
 
 PAGE = Path("docs/mnist.md")
 TITLES = {"lenet_300_100": "LeNet-300-100, 266,610 parameters", "lenet5": "LeNet-5 (Caffe), 431,080 parameters"}
@@ -36,7 +36,7 @@ def _table(net: str, records: Sequence[dict[str, Any]]) -> str:
         rows = [r for r in records if r["method"] == name]
         if rows and net in entry.recipe:
             paper = entry.paper.get(net)
-            told = (f"{paper.factor:g} x", f"{paper.error:.2f}") if paper else ("", "")
+            told = _told(paper) if paper else ("", "")
             cells = [
                 name,
                 str(len(rows)),
@@ -49,6 +49,10 @@ def _table(net: str, records: Sequence[dict[str, Any]]) -> str:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _told(paper: Paper) -> tuple[str, str]:
+    return f"{paper.factor:g} x", "no loss" if paper.error is None else f"{paper.error:.2f}"
 
 
 def _mean(values: Sequence[float], digits: int) -> str:

@@ -28,7 +28,7 @@ BATCH = 128
 OUT = Path("out/mnist")
 RECORDS = Path(__file__).with_name("records.jsonl")
 #: Epochs of dense training.
-DENSE = {"lenet_300_100": 20, "lenet5": 8}
+DENSE = {"lenet_300_100": 20, "lenet5": 6}
 Progress = Callable[[str, int, int], None]
 
 
@@ -98,8 +98,8 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
     exam = Batches(test, 1000, seed=None)
     before = dense(net, seed, train, choosing=choosing, progress=progress)
     began = time.process_time()
-    data: Any = Moved(train, BATCH, seed=seed) if entry.moved else Batches(train, BATCH, seed=seed)
-    data = Taught(data, before) if entry.moved else data
+    data: Any = Moved(train, BATCH, seed=seed, share=entry.moved) if entry.moved else Batches(train, BATCH, seed=seed)
+    data = Taught(data, before) if entry.taught else data
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}-{net}-{seed}{'-choosing' if choosing else ''}.pt"
     made = secateur.compress(

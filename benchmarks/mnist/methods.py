@@ -144,5 +144,5 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": _sparse_vd(68, 30, 2e-3), "lenet5": _sparse_vd(280, 12, 2e-3)},
         {"lenet_300_100": Paper(68, 1.92), "lenet5": Paper(280, 0.75)},
     ),
-    "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 20, 5e-3)}, moved=0.25, taught=True),
+    "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 20, 5e-3)}, moved=0.5, taught=True),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from secateur.allocation import LAMP, Global, Like
 from secateur.core.budget import Budget
 from secateur.core.recipe import FineTune, Recipe
+from secateur.criteria import LAMP as LAMPScores
 from secateur.criteria import Magnitude
 from secateur.granularity import Weight
 from secateur.regularizers import ADMM, SparseVD
@@ -109,7 +110,7 @@ def _sparse_vd(factor: float, epochs: float, lr: float) -> Recipe:
         allocation=LAMP(),
         schedule=OneShot(),
         budget=Budget(1 / factor, "params"),
-        regularizer=SparseVD(strength=1 / 60_000, warm_up=0.4),
+        regularizer=SparseVD(strength=1 / 60_000, warm_up=0.4, first=-8.0),
         sparsify=_adam(epochs, lr),
         finetune=_adam(epochs / 4),
     )
@@ -117,7 +118,7 @@ def _sparse_vd(factor: float, epochs: float, lr: float) -> Recipe:
 
 def _own(factor: float, epochs: float, lr: float) -> Recipe:
     return Recipe(
-        criterion=Magnitude(),  # the surgery brings scores of its own
+        criterion=LAMPScores(),  # never asked: the surgery brings scores of its own
         granularity=Weight(biases=True),
         allocation=Global(normalize="none"),
         schedule=Easing(power=3.0),
@@ -129,20 +130,20 @@ def _own(factor: float, epochs: float, lr: float) -> Recipe:
 
 ENTRIES: dict[str, Entry] = {
     "Han 2015": Entry(
-        {"lenet_300_100": _han("lenet_300_100", 4), "lenet5": _han("lenet5", 2)},
+        {"lenet_300_100": _han("lenet_300_100", 4), "lenet5": _han("lenet5", 1.5)},
         {"lenet_300_100": Paper(12, 1.59), "lenet5": Paper(12, 0.77)},
     ),
     "DNS": Entry(
-        {"lenet_300_100": _dns("lenet_300_100", 56, 20), "lenet5": _dns("lenet5", 108, 8)},
+        {"lenet_300_100": _dns("lenet_300_100", 56, 16), "lenet5": _dns("lenet5", 108, 6)},
         {"lenet_300_100": Paper(56, 1.99), "lenet5": Paper(108, 0.91)},
     ),
     "ADMM": Entry(
-        {"lenet_300_100": _admm(22.9, 14, 6), "lenet5": _admm(71.2, 6, 3)},
+        {"lenet_300_100": _admm(22.9, 14, 6), "lenet5": _admm(71.2, 6, 2)},
         {"lenet5": Paper(71.2, None)},
     ),
     "sparse VD": Entry(
-        {"lenet_300_100": _sparse_vd(68, 30, 2e-3), "lenet5": _sparse_vd(280, 12, 2e-3)},
+        {"lenet_300_100": _sparse_vd(68, 24, 3e-3), "lenet5": _sparse_vd(280, 10, 3e-3)},
         {"lenet_300_100": Paper(68, 1.92), "lenet5": Paper(280, 0.75)},
     ),
-    "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 20, 5e-3)}, moved=0.5, taught=True),
+    "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 12, 3e-3)}, moved=0.5, taught=True),
 }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from secateur.allocation import LAMP, Global, Like
 from secateur.core.budget import Budget
 from secateur.core.recipe import FineTune, Recipe
 from secateur.criteria import LAMP as LAMPScores
 from secateur.criteria import Magnitude
-from secateur.granularity import Weight
+from secateur.granularity import Channel, Weight
+from secateur.methods import recipe
 from secateur.regularizers import ADMM, SparseVD
+from secateur.repair import FoldConstant
 from secateur.schedules import Easing, Geometric, OneShot
 from secateur.surgeries import AdamScaled, Dynamic
 
@@ -128,6 +131,13 @@ def _own(factor: float, epochs: float, lr: float) -> Recipe:
     )
 
 
+def _channels(name: str, **changes: Any) -> Recipe:
+    """A recipe of the library at a quarter of the MACs; all train equally long, at one learning rate."""
+    how = replace(recipe(name), budget=Budget("0.25 macs"), **changes)
+    first = None if how.sparsify is None else FineTune(epochs=4, lr=0.02)
+    return replace(how, sparsify=first, finetune=FineTune(epochs=6 if first is None else 2, lr=0.02))
+
+
 ENTRIES: dict[str, Entry] = {
     "Han 2015": Entry(
         {"lenet_300_100": _han("lenet_300_100", 4), "lenet5": _han("lenet5", 1.5)},
@@ -146,4 +156,15 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": Paper(68, 1.92), "lenet5": Paper(280, 0.75)},
     ),
     "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 12, 3e-3)}, moved=0.5, taught=True),
+    **{
+        title: Entry({"lenet5_channels": how})
+        for title, how in {
+            "Li 2017": _channels("li2017"),
+            "SSL": _channels("ssl"),
+            "SSS": _channels("sss"),
+            "SFP": _channels("sfp"),
+            "GReg": _channels("greg"),
+            "DNS, filters": _channels("dns", granularity=Channel(), repair=(FoldConstant(),)),
+        }.items()
+    },
 }

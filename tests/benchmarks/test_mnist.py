@@ -25,6 +25,12 @@ def test_page():
     assert rows[1].endswith("| 0.90 | 71.2 x | no loss | 1.5 |")
 
 
+def test_channels_have_a_table_of_their_own():
+    row = record("SFP", "lenet5_channels", 0, 1.2) | {"macs": 0.25, "cost": 1.5}
+    assert "| SFP | 1 | 1.00 | 0.250 | 4,000 | 1.20 | 1.50 x |" in page([row]).splitlines()
+    assert "a quarter of the MACs" not in page([])
+
+
 def test_a_share_is_moved():
     data = split()
     plain = {int(label): image for image, label in zip(data.images, data.labels, strict=True)}

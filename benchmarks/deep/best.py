@@ -15,6 +15,7 @@ from benchmarks.deep.units import PICTURE, best_arranged, in_full, silenced
 from benchmarks.mnist.data import Moved, splits
 from benchmarks.mnist.methods import ENTRIES
 from benchmarks.mnist.run import BATCH, OUT, Progress, Taught, dense, network, taught
+from benchmarks.mnist.run import run as pruned_by
 from secateur.apply.masking import mask, unmask_
 from secateur.bench.tasks.images import Batches
 from secateur.core.budget import Budget
@@ -25,7 +26,6 @@ from secateur.pipeline import Run
 from secateur.planning.by_hand import plan_by_hand
 from secateur.quantize import dequantize_, quantize
 from secateur.quantizers import SymmetricLevels
-from secateur.surgeries import AdamScaled
 from secateur.training import train_
 
 
@@ -36,7 +36,7 @@ class Plan:
     Attributes:
         units: hidden units that stay from the start, by layer; none named: all.
         narrow: epochs of training after those were cut.
-        left: weights and biases that are not zero in the end.
+        left: weights and biases that are not zero in the end; 0 for the network of `make bench-mnist` as it is.
         epochs: of pruning.
         lr: peak rate of that.
         magnitudes: of levels for each weight.
@@ -46,9 +46,9 @@ class Plan:
 
     units: Mapping[str, int]
     narrow: float = 0
-    left: int
-    epochs: float
-    lr: float = 3e-3
+    left: int = 0
+    epochs: float = 40
+    lr: float = 5e-3
     magnitudes: int = 4
     bias_magnitudes: int = 2
     values: FineTune
@@ -59,7 +59,7 @@ def _adam(epochs: float, lr: float) -> FineTune:
 
 
 PLANS: Mapping[str, Plan] = {
-    "lenet_300_100": Plan(units={}, left=3_950, epochs=40, values=_adam(12, 1e-3)),
+    "lenet_300_100": Plan(units={}, magnitudes=8, values=_adam(12, 1e-3)),
     "lenet5": Plan(
         units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=4, left=1_800, epochs=25, values=_adam(10, 1e-3)
     ),
@@ -114,24 +114,25 @@ def _sparse(
     net: str, seed: int, plan: Plan, whole: nn.Module, *, choosing: bool, progress: Progress | None
 ) -> tuple[nn.Module, nn.Module]:
     """The pruned network and its teacher, made once and kept."""
-    name = f"{net}-{seed}-{plan.left}-{plan.epochs:g}{'-choosing' if choosing else ''}"
     train, _ = splits(choosing=choosing)
     start = whole if not plan.units else _narrow(net, seed, plan, whole, choosing=choosing, progress=progress)
-    path = OUT / f"sparse-{name}.safetensors"
+    own = ENTRIES["own"].recipe[net]
+    if not plan.left and not choosing:
+        path = OUT / f"own-{net}-{seed}.safetensors"
+        if not path.exists():
+            pruned_by("own", net, seed, progress=progress)
+    else:
+        name = f"{net}-{seed}-{plan.left}-{plan.epochs:g}{'-choosing' if choosing else ''}"
+        path = OUT / f"sparse-{name}.safetensors"
     model = copied(start)
     if path.exists():
         model.load_state_dict(load_file(path))
         return model, start
     params = sum(p.numel() for p in start.parameters())
-    own = ENTRIES["own"].recipe[net]
+    budget = Budget(plan.left / params, "params") if plan.left else own.budget
     made = secateur.compress(
         start,
-        replace(
-            own,
-            budget=Budget(plan.left / params, "params"),
-            surgery=AdamScaled(begin=0.02, end=0.7, every=50),
-            sparsify=_adam(plan.epochs, plan.lr),
-        ),
+        replace(own, budget=budget, sparsify=_adam(plan.epochs, plan.lr)),
         example_inputs=PICTURE,
         data=Taught(Moved(train, BATCH, seed=seed), start),
         seed=seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmarks.mnist.methods import ENTRIES
 from secateur.apply.masking import unmask_
 from secateur.bench.tasks.images import Batches, Split
 from secateur.bench.zoo import ZOO
+from secateur.core.copying import copied
 from secateur.core.recipe import FineTune
 from secateur.measure import accuracy
 from secateur.pipeline import Run
@@ -28,7 +30,9 @@ BATCH = 128
 OUT = Path("out/mnist")
 RECORDS = Path(__file__).with_name("records.jsonl")
 #: Epochs of dense training.
-DENSE = {"lenet_300_100": 20, "lenet5": 8}
+DENSE = {"lenet_300_100": 20, "lenet5": 6}
+#: What follows the name of a network in the name of the table in which it loses channels.
+CHANNELS = "_channels"
 Progress = Callable[[str, int, int], None]
 
 
@@ -91,15 +95,26 @@ def records() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RECORDS.read_text().splitlines()] if RECORDS.exists() else []
 
 
+def _seconds_of_a_step(model: nn.Module, batches: Moved, steps: int = 40) -> float:
+    """What a step of dense training costs on this machine now."""
+    began = time.process_time()
+    some = list(islice(batches, steps))
+    how = FineTune(epochs=1, lr=1e-3, optimizer="adam", weight_decay=0.0)
+    train_(copied(model), some, how)
+    return (time.process_time() - began) / len(some)
+
+
 def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Progress | None = None) -> dict[str, Any]:
     """One row for one seed: train, prune, judge at the last epoch."""
     entry = ENTRIES[name]
     train, test = splits(choosing=choosing)
     exam = Batches(test, 1000, seed=None)
-    before = dense(net, seed, train, choosing=choosing, progress=progress)
+    zoo = net.removesuffix(CHANNELS)
+    before = dense(zoo, seed, train, choosing=choosing, progress=progress)
+    a_step = _seconds_of_a_step(before, Moved(train, BATCH, seed=seed))
     began = time.process_time()
-    data: Any = Moved(train, BATCH, seed=seed) if entry.moved else Batches(train, BATCH, seed=seed)
-    data = Taught(data, before) if entry.moved else data
+    data: Any = Moved(train, BATCH, seed=seed, share=entry.moved) if entry.moved else Batches(train, BATCH, seed=seed)
+    data = Taught(data, before) if entry.taught else data
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}-{net}-{seed}{'-choosing' if choosing else ''}.pt"
     made = secateur.compress(
@@ -110,6 +125,7 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         seed=seed,
         run=Run(loss=taught, runtimes=(), checkpoint=path, resume=not choosing, progress=progress),
     )
+    seconds = time.process_time() - began
     plain = unmask_(made.masked)
     left = sum(int(p.count_nonzero()) for p in plain.parameters())
     whole = sum(p.numel() for p in plain.parameters())
@@ -122,7 +138,9 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         "error": 100 * (1 - accuracy(plain, exam)["top1"]),
         "left": left,
         "factor": whole / left,
-        "seconds": time.process_time() - began,
+        "macs": made.report.after.macs / made.report.before.macs,
+        "seconds": seconds,
+        "cost": seconds / (a_step * DENSE[zoo] * (len(train) // BATCH)),
     }
     if not choosing:
         save_file(plain.state_dict(), OUT / f"{name}-{net}-{seed}.safetensors")

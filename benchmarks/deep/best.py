@@ -61,7 +61,7 @@ def _adam(epochs: float, lr: float) -> FineTune:
 PLANS: Mapping[str, Plan] = {
     "lenet_300_100": Plan(units={}, magnitudes=8, values=_adam(12, 1e-3)),
     "lenet5": Plan(
-        units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=4, left=1_800, epochs=25, values=_adam(10, 1e-3)
+        units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=5, left=1_800, epochs=25, lr=3e-3, values=_adam(10, 1e-3)
     ),
 }
 

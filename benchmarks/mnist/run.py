@@ -53,8 +53,13 @@ def dense(name: str, seed: int, train: Split, *, choosing: bool, progress: Progr
     how = FineTune(epochs=DENSE[name], lr=1e-3, optimizer="adam", weight_decay=0.0)
     train_(model, Moved(train, BATCH, seed=seed), how, progress=progress, what=f"dense {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(model.state_dict(), path)
+    save_file(_contiguous(model), path)
     return model
+
+
+def _contiguous(model: nn.Module) -> dict[str, Tensor]:
+    """Its state as files take it."""
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
 
 
 class Taught:
@@ -143,5 +148,5 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         "cost": seconds / (a_step * DENSE[zoo] * (len(train) // BATCH)),
     }
     if not choosing:
-        save_file(plain.state_dict(), OUT / f"{name}-{net}-{seed}.safetensors")
+        save_file(_contiguous(plain), OUT / f"{name}-{net}-{seed}.safetensors")
     return found

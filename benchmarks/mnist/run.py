@@ -52,14 +52,13 @@ def dense(name: str, seed: int, train: Split, *, choosing: bool, progress: Progr
         return model
     how = FineTune(epochs=DENSE[name], lr=1e-3, optimizer="adam", weight_decay=0.0)
     train_(model, Moved(train, BATCH, seed=seed), how, progress=progress, what=f"dense {name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(_contiguous(model), path)
+    _save(model, path)
     return model
 
 
-def _contiguous(model: nn.Module) -> dict[str, Tensor]:
-    """Its state as files take it."""
-    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+def _save(model: nn.Module, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
 
 
 class Taught:
@@ -148,5 +147,5 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         "cost": seconds / (a_step * DENSE[zoo] * (len(train) // BATCH)),
     }
     if not choosing:
-        save_file(_contiguous(plain), OUT / f"{name}-{net}-{seed}.safetensors")
+        _save(plain, OUT / f"{name}-{net}-{seed}.safetensors")
     return found

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality bench-search docs example clean
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -68,6 +68,11 @@ bench-quality: $(VENV)/.ready $(ZOO)/.ready ## What is left when nothing is trai
 	$(ZOO)/bin/python -m $(QUALITY) --steps sentences
 	$(BIN)/python -m $(QUALITY) --steps page
 
+bench-int8: $(VENV)/.ready ## MobileNetV2 in few bits: weights, simulated integers, two runtimes; writes docs/int8.md (half an hour)
+	$(BIN)/python examples/mobilenet_v2/fetch.py
+	$(BIN)/python -m benchmarks.int8 $(ARGS)
+bench-coding: $(VENV)/.ready ## Sizes and speed of packed files beside zstd and xz, 200,000 mutated files; writes docs/coding.md
+	$(BIN)/python -m benchmarks.coding
 bench-search: $(VENV)/.ready ## Which search finds the best widths at equal numbers of evaluations; writes docs/search.md (hours)
 	$(BIN)/python -m benchmarks.search $(ARGS)
 

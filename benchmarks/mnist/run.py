@@ -108,7 +108,7 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         example_inputs=torch.zeros(1, 1, 28, 28),
         data=data,
         seed=seed,
-        run=Run(loss=taught, runtimes=(), checkpoint=path, resume=True, progress=progress),
+        run=Run(loss=taught, runtimes=(), checkpoint=path, resume=not choosing, progress=progress),
     )
     plain = unmask_(made.masked)
     left = sum(int(p.count_nonzero()) for p in plain.parameters())

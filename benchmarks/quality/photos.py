@@ -28,12 +28,14 @@ class Task:
         example: inputs for the trace.
         data: calibration batches.
         quality: of a cut copy.
+        photos: that judge it.
     """
 
     dense: nn.Module
     example: Any
     data: list[Any]
     quality: Callable[[nn.Module], float]
+    photos: Tensor
 
 
 def task(seed: int) -> Task:
@@ -46,7 +48,7 @@ def task(seed: int) -> Task:
     def quality(model: nn.Module) -> float:
         return float((_guesses(model, exam) == wanted).double().mean())
 
-    return Task(dense, exam[:1], data, quality)
+    return Task(dense, exam[:1], data, quality, exam)
 
 
 @cache

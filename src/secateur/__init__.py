@@ -15,6 +15,7 @@ or in one call: `secateur.compress(model, "taylor2019", example_inputs=..., budg
 from secateur.apply.masking import mask
 from secateur.apply.shrinking import shrink
 from secateur.apply.verify import verify
+from secateur.coding import inspect, pack, unpack
 from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
 from secateur.core.budget import Budget
@@ -32,6 +33,7 @@ from secateur.measure import measure
 from secateur.pipeline import Compressed, Run, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
+from secateur.quantize import dequantize_, quantize, quantized_of
 from secateur.searching import Searched, SearchRun, Sensitivities, search, sensitivity
 
 __version__ = library_version()
@@ -56,19 +58,25 @@ __all__ = [
     "compare",
     "compress",
     "cost",
+    "dequantize_",
     "export",
     "factorize",
+    "inspect",
     "load",
     "mask",
     "measure",
+    "pack",
     "plan",
     "plan_by_hand",
     "rebuild",
+    "quantize",
+    "quantized_of",
     "save",
     "score",
     "search",
     "sensitivity",
     "shrink",
     "trace",
+    "unpack",
     "verify",
 ]

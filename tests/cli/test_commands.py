@@ -296,7 +296,7 @@ def test_help_teaches():
     text = subprocess.run(
         [sys.executable, "-m", "secateur", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for verb in ("demo", "trace", "compress", "measure", "export", "report", "list"):
+    for verb in ("demo", "trace", "compress", "measure", "export", "pack", "unpack", "inspect", "report", "list"):
         assert verb in text
 
 

@@ -47,7 +47,7 @@ def test_in_turn():
     assert two["slow"].p50 > two["fast"].p50
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
 def test_nothing_is_touched(runtime):
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout())
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
@@ -72,7 +72,7 @@ def test_threads_are_put_back_after_an_error():
 
 
 def test_unknown_or_missing_runtime(monkeypatch):
-    with pytest.raises(UnsupportedError, match="torch, onnxruntime, got 'abacus'"):
+    with pytest.raises(UnsupportedError, match="torch, onnxruntime, openvino, got 'abacus'"):
         latency(nn.Identity(), torch.zeros(1), runtime="abacus")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UnsupportedError, match="pip install"):

@@ -17,6 +17,7 @@ import pytest
 
 import secateur
 from secateur.allocation import ALLOCATIONS
+from secateur.coding import CODECS
 from secateur.compact import COMPACTS
 from secateur.core.paper import Paper
 from secateur.criteria import CRITERIA
@@ -25,6 +26,7 @@ from secateur.evidence import COLLECTORS
 from secateur.granularity import GRANULARITIES
 from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -35,12 +37,14 @@ ROOT = SOURCE.parent.parent
 FOLDERS = {
     "allocation": ALLOCATIONS,
     "compact": COMPACTS,
+    "coding.codecs": CODECS,
     "criteria": CRITERIA,
     "distill": DISTILLATIONS,
     "evidence": COLLECTORS,
     "granularity": GRANULARITIES,
     "lowrank": FACTORIZERS,
     "methods": METHODS,
+    "quantizers": QUANTIZERS,
     "regularizers": REGULARIZERS,
     "repair": REPAIRS,
     "schedules": SCHEDULES,
@@ -49,7 +53,10 @@ FOLDERS = {
 NOT_PLUGINS = {"__init__", "base", "collect", "choosing", "factorizing", "rebuilding", "teaching", "tensors", "vbmf"}
 NOT_PLUGINS |= {"particle_filter", "channel_genetic"}  # these search for units, not for numbers of them
 FILES = [
-    (folder, p.stem) for folder in FOLDERS for p in sorted((SOURCE / folder).glob("*.py")) if p.stem not in NOT_PLUGINS
+    (folder, p.stem)
+    for folder in FOLDERS
+    for p in sorted((SOURCE / folder.replace(".", "/")).glob("*.py"))
+    if p.stem not in NOT_PLUGINS
 ]
 MODULES = sorted(m.name for m in pkgutil.walk_packages([str(SOURCE)], "secateur.") if not m.name.endswith("__main__"))
 TEXTS = {p.relative_to(SOURCE): p.read_text() for p in sorted(SOURCE.rglob("*.py"))}
@@ -58,7 +65,7 @@ TEXTS = {p.relative_to(SOURCE): p.read_text() for p in sorted(SOURCE.rglob("*.py
 @pytest.mark.parametrize(("folder", "stem"), FILES, ids=[f"{f}/{s}" for f, s in FILES])
 def test_no_orphan_files(folder, stem):
     """Every file of a plug-in folder is imported by the folder and registers something."""
-    tree = ast.parse((SOURCE / folder / "__init__.py").read_text())
+    tree = ast.parse((SOURCE / folder.replace(".", "/") / "__init__.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert f"secateur.{folder}.{stem}" in imported
     registered = {item.__module__ for item in FOLDERS[folder].values()}
@@ -119,7 +126,7 @@ def test_no_reference_is_unused():
 def test_arxiv_numbers_in_docstrings_are_listed():
     """A paper quoted in the docstring of a plug-in is one of the references, under the number given there."""
     listed = {entry.get("arxiv") for entry in LISTED.values()}
-    plugins = [text for path, text in TEXTS.items() if path.parts[0] in FOLDERS]
+    plugins = [text for path, text in TEXTS.items() if {path.parts[0], ".".join(path.parts[:-1])} & set(FOLDERS)]
     quoted = {number for text in plugins for number in re.findall(r"arXiv:(\d{4}\.\d{5})", text)}
     assert quoted <= listed
 

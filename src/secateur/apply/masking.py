@@ -68,8 +68,14 @@ def mask(model: nn.Module, plan: PruningPlan, *, straight_through: bool = False)
         through, with exactly zero gradient.
 
     Raises:
-        IncompatibleError: the plan was made for another structure.
+        IncompatibleError: the plan was made for another structure, or something else stands behind a mask already.
     """
+    for name, module in model.named_modules():
+        if any(len(chain) > 1 for chain in _chains(module).values()):
+            raise IncompatibleError(
+                f"weights of {name or 'the model'} are quantized behind their masks, and would be no more. Mask first, "
+                "then quantize; or call dequantize_(model) before."
+            )
     student = copied(model)
     masks, live = masks_of(student), live_of(student)
     kind = SoftMasked if straight_through else Masked
@@ -241,7 +247,7 @@ def _bake_(module: nn.Module, chains: Mapping[str, Any]) -> None:
     originals = {leaf: chain.original for leaf, chain in chains.items()}
     with torch.no_grad():
         for leaf, chain in chains.items():
-            originals[leaf].mul_(chain[0].keep.to(originals[leaf].dtype))  # a soft mask hides values until now
+            originals[leaf].copy_(chain())  # a soft mask hides values until now; codes may stand behind it
             del module.parametrizations[leaf]  # type: ignore[operator, union-attr]
     if not parametrize.is_parametrized(module):
         del module.parametrizations

@@ -10,11 +10,14 @@ from rich.console import Console
 from secateur.cli.compress import compress
 from secateur.cli.demo import demo
 from secateur.cli.export import export
+from secateur.cli.inspect import inspect
 from secateur.cli.list_ import list_
 from secateur.cli.measure import measure
+from secateur.cli.pack import pack
 from secateur.cli.report import report
 from secateur.cli.search import search
 from secateur.cli.trace import trace
+from secateur.cli.unpack import unpack
 from secateur.core.errors import SecateurError
 
 app = typer.Typer(
@@ -36,7 +39,7 @@ Networks are written as
 
 Start with [bold]secateur demo[/]; then [bold]secateur trace FILE.py:FUNCTION[/] to see what can be cut.""",
 )
-for verb in (demo, trace, compress, search, measure, export, report):
+for verb in (demo, trace, compress, search, measure, export, pack, unpack, inspect, report):
     app.command()(verb)
 app.command(name="list")(list_)
 

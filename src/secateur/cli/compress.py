@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from secateur.cli.progress import bars
-from secateur.cli.settings import read_settings
 from secateur.cli.targets import load_file, read_target
 from secateur.cli.trace import INPUTS, MODEL
 from secateur.cli.userdata import user_data
 from secateur.core.errors import UnsupportedError
 from secateur.core.recipe import Recipe
+from secateur.core.settings import read_settings
 from secateur.planning import Constraints
 
 _INTERRUPTED = "Interrupted. Nothing is lost: the same command with [bold]--resume[/] goes on where it stopped."

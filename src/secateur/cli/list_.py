@@ -13,6 +13,7 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.coding import CODECS
 from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
 from secateur.criteria import CRITERIA
@@ -23,6 +24,7 @@ from secateur.granularity import GRANULARITIES
 from secateur.lowrank import FACTORIZERS
 from secateur.methods import METHODS
 from secateur.planning.check import granularities
+from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
@@ -42,7 +44,9 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "factorizers": FACTORIZERS,
     "distillations": DISTILLATIONS,
     "compacts": COMPACTS,
+    "quantizers": QUANTIZERS,
     "collectors": COLLECTORS,
+    "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
 Kind = StrEnum("Kind", list(KINDS))  # type: ignore[misc]  # derived from the registries on purpose
@@ -54,7 +58,7 @@ def list_(
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
-    """List what there is: recipes, criteria, granularities, surgeries, regularisers, repairs and all other kinds."""
+    """List what there is: recipes, criteria, granularities and every other kind of part, and models."""
     console = Console()
     for name in [str(kind)] if kind else KINDS:
         if card is None:

@@ -25,7 +25,7 @@ def measure(
         str | None,
         typer.Option(help="Python file with evaluate(model) or test_batches(); by default the network's own file."),
     ] = None,
-    runtime: Annotated[list[str] | None, typer.Option(help="torch or onnxruntime; may be repeated.")] = None,
+    runtime: Annotated[list[str] | None, typer.Option(help="torch, onnxruntime or openvino; may be repeated.")] = None,
     threads: Annotated[int, typer.Option(help="Threads that the runtime may use.")] = 1,
     inputs: INPUTS = None,
 ) -> None:

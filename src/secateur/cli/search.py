@@ -11,11 +11,11 @@ from rich.table import Table
 
 from secateur.cli.compress import read_recipe
 from secateur.cli.progress import bars
-from secateur.cli.settings import read_settings
 from secateur.cli.targets import load_file, read_target
 from secateur.cli.trace import INPUTS, MODEL
 from secateur.cli.userdata import user_data
 from secateur.core.errors import MissingEvidenceError
+from secateur.core.settings import read_settings
 from secateur.planning import Constraints
 
 

@@ -19,6 +19,7 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph, Group
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
+from secateur.core.quantized import Quantized
 from secateur.core.scores import Scope, Scores
 
 if TYPE_CHECKING:
@@ -444,6 +445,40 @@ class Repair(ABC):
         return [cls()]
 
 
+class Quantizer(ABC):
+    """Says which few numbers the entries of a weight may take.
+
+    Attributes:
+        paper: where it was published.
+        pairs: levels come in pairs of opposite signs, which stay pairs when they are trained.
+        monotone: of two entries that stay, the larger one never gets the smaller value.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    pairs: ClassVar[bool] = False
+    monotone: ClassVar[bool] = True
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Smallest and largest code of an even grid; None for quantizers that give a codebook."""
+        return None
+
+    @abstractmethod
+    def quantize(self, weight: Tensor, *, keep: Tensor | None = None) -> Quantized:
+        """Replace every entry of `weight` by a code.
+
+        Args:
+            weight: floating point, of any shape.
+            keep: boolean, in its shape; what does not stay gets the value 0 and has no say in the levels. None: all
+                entries that are not 0 stay.
+        """
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a repair may know: evidence about the dense network, and batches."""
@@ -590,6 +625,27 @@ class CompactBlock(ABC):
     @abstractmethod
     def macs(self, module: nn.Conv2d, call: Call) -> int:
         """Multiply-accumulates of the block in one call."""
+
+
+class Codec(ABC):
+    """Writes whole numbers as bytes and reads them back, losslessly."""
+
+    paper: ClassVar[Paper | None] = None
+
+    @abstractmethod
+    def encode(self, symbols: Tensor) -> bytes:
+        """Bytes of `symbols` `(n,)`, whole numbers from 0 to 2^32 - 1."""
+
+    @abstractmethod
+    def decode(self, content: bytes, count: int) -> Tensor:
+        """The `count` symbols of `content`, int64 `(count,)`; anything but what `encode` wrote may be a `CodecError`.
+
+        The count is not in the bytes: whoever keeps them knows it, and can judge it before anything is allocated.
+        """
+
+    @abstractmethod
+    def bound(self, symbols: Tensor) -> float:
+        """The most bits that `encode` spends on `symbols`; what it states over the entropy is its overhead."""
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

@@ -20,9 +20,11 @@ class Quantized:
     Attributes:
         codes: int32, in the shape of the tensor.
         levels: codebook `(k,)` float32: the value is `levels[code]`; None for the other form.
-        scale: float32 `(1,)`, or `(n,)` one for each entry of `dim`: the value is `(code - zero) * scale`.
+        scale: float32 `(1,)`, or `(n,)` one for each entry of `dim`: the value is `(code - zero) * scale`. With `group`
+            `(rows, groups)`, where a row is one of `codes.flatten(1)`, or all of a tensor with a single dim.
         zero: int32, shaped like `scale`; the code that stands for 0.0.
         dim: the dim along which scales differ.
+        group: so many neighbours in a row share a scale, the last of a row may be fewer; 0 for no such groups.
     """
 
     codes: Tensor
@@ -30,6 +32,7 @@ class Quantized:
     scale: Tensor | None = None
     zero: Tensor | None = None
     dim: int = 0
+    group: int = 0
 
     def __post_init__(self) -> None:
         if (self.levels is None) == (self.scale is None) or (self.scale is None) != (self.zero is None):
@@ -43,7 +46,15 @@ class Quantized:
             return self.levels[self.codes.long()]
         assert self.scale is not None
         assert self.zero is not None
+        scale, zero = self.along(self.scale), self.along(self.zero)
+        return (self.codes - zero).to(torch.float32) * scale
+
+    def along(self, per: Tensor) -> Tensor:
+        """Something shaped like `scale`, spread out so that it broadcasts against the codes."""
+        if self.group:
+            length = self.codes.numel() // len(per)
+            return per.repeat_interleave(self.group, 1)[:, :length].reshape(self.codes.shape)
         shape = [1] * self.codes.ndim
-        if self.scale.numel() > 1:
+        if per.numel() > 1:
             shape[self.dim] = -1
-        return (self.codes - self.zero.view(shape)).to(torch.float32) * self.scale.view(shape)
+        return per.view(shape)

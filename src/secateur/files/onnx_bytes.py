@@ -98,8 +98,9 @@ def required(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
+        extra = "int8" if name in ("openvino", "nncf") else "onnx"
         raise UnsupportedError(
-            f'ONNX needs the package {name}, which is missing. Install it: pip install "secateur[onnx]".'
+            f'this needs the package {name}, which is missing. Install it: pip install "secateur[{extra}]".'
         ) from error
 
 

@@ -47,7 +47,7 @@ def save(model: nn.Module, plan: PruningPlan, path: str | os.PathLike[str]) -> P
             "the model is masked: its tensors still have their full size. "
             "Shrink it first: save(shrink(model, plan), plan, path)."
         )
-    _check_widths(model, plan)
+    check_widths(model, plan)
     tensors, aliases = distinct(state(model))
     metadata = {"format": "pt", "secateur": SCHEMA, "plan": plan_to_json(plan), "aliases": json.dumps(aliases)}
     return write_bytes(path, pack(tensors, metadata))
@@ -69,15 +69,38 @@ def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
         IncompatibleError: `model` has another structure.
     """
     tensors, aliases, plan = _read(path)
+    return rebuilt(model, plan, tensors, aliases, repr(os.fspath(path)))
+
+
+def rebuilt(
+    model: nn.Module,
+    plan: PruningPlan | None,
+    tensors: Mapping[str, Tensor],
+    aliases: Mapping[str, str],
+    where: str,
+) -> nn.Module:
+    """A copy of `model`, cut as `plan` says and filled.
+
+    Args:
+        model: a fresh dense network; it is not touched.
+        plan: how it is cut; None if it is not.
+        tensors: what it is filled with, by name.
+        aliases: further names, each with the first name of the tensor that it stands for.
+        where: the file that they come from, for messages.
+
+    Raises:
+        CodecError: the plan does not describe the model that it names.
+        IncompatibleError: `model` has another structure.
+    """
     try:
-        fresh = shrink_(copied(model), plan) if plan.is_structured else _checked(copied(model), plan)
+        fresh = copied(model) if plan is None else _cut(copied(model), plan)
     except IncompatibleError:
         raise
     except (IndexError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise CodecError(
-            f"{os.fspath(path)!r}: its plan does not describe the model that it names ({error}). Write the file again."
+            f"{where}: its plan does not describe the model that it names ({error}). Write the file again."
         ) from error
-    _fill_(fresh, tensors, aliases, os.fspath(path))
+    _fill_(fresh, tensors, aliases, where)
     return fresh
 
 
@@ -112,7 +135,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, st
     return tensors, aliases, plan_from_json(fields["plan"].text())
 
 
-def _check_widths(model: nn.Module, plan: PruningPlan) -> None:
+def check_widths(model: nn.Module, plan: PruningPlan) -> None:
     """Refuse now what `load` would have to refuse later."""
     widths = plan.graph.widths(plan.channels)
     shapes = {name: tuple(a.size(widths) for a in t.axes) for name, t in plan.left.tensors.items()}
@@ -126,8 +149,10 @@ def _check_widths(model: nn.Module, plan: PruningPlan) -> None:
     )
 
 
-def _checked(model: nn.Module, plan: PruningPlan) -> nn.Module:
+def _cut(model: nn.Module, plan: PruningPlan) -> nn.Module:
     """Plans of single weights cut nothing; the zeros come with the tensors."""
+    if plan.is_structured:
+        return shrink_(model, plan)
     plan.check_fits(model)
     return model
 

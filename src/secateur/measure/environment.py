@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def environment() -> dict[str, str]:
-    """Versions of python, torch, onnxruntime (if installed) and secateur; system, processor and cores."""
-    packages = {name: _version(name) for name in ("torch", "onnxruntime", "secateur")}
+    """Versions of python, torch, onnxruntime and openvino (if installed) and secateur; system, processor and cores."""
+    packages = {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "secateur")}
     return {
         "python": platform.python_version(),
         **{name: found for name, found in packages.items() if found},

@@ -20,6 +20,7 @@ from secateur.core.errors import UnsupportedError
 from secateur.core.example import Example
 from secateur.core.report import Latency
 from secateur.files.onnx_bytes import feed, required, session, to_onnx
+from secateur.files.openvino_model import compiled
 
 Pass = Callable[[], object]
 
@@ -52,7 +53,7 @@ def latencies(
     Args:
         models: by name; they are copied, not touched.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments; its batch is timed as a whole.
-        runtime: "torch" or "onnxruntime".
+        runtime: "torch", "onnxruntime" or "openvino".
         threads: threads that the runtime may use; the setting of torch is put back afterwards.
         repeats: timed passes of each network, at least.
         seconds: time spent on each network, at least; after a warm-up of a tenth of it.
@@ -68,26 +69,37 @@ def latencies(
     example = Example.of(example_inputs).map(lambda x: x.detach().cpu())
     with _threads(threads), torch.random.fork_rng(devices=[]), torch.inference_mode():
         runners = {name: _RUNNERS[runtime](model, example, threads) for name, model in models.items()}
-        _time_in_turn(runners, repeats=2, seconds=seconds / 10)
-        times = _time_in_turn(runners, repeats=repeats, seconds=seconds)
+        times = pass_times(runners, repeats=repeats, seconds=seconds)
+    origin = {"runtime": runtime, "device": "cpu", "threads": threads, "batch": _batch(example)}
     return {
-        name: Latency(
-            runtime=runtime,
-            p50=statistics.median(found) * 1e3,
-            p90=_ninetieth(found) * 1e3,
-            device="cpu",
-            threads=threads,
-            batch=_batch(example),
-            repeats=len(found),
-        )
-        for name, found in times.items()
+        name: Latency(p50=p50, p90=p90, repeats=count, **origin)  # type: ignore[arg-type]  # one dict of several types
+        for name, (p50, p90, count) in times.items()
     }
 
 
-def _time_in_turn(runners: Mapping[str, Pass], *, repeats: int, seconds: float) -> dict[str, list[float]]:
+def pass_times(
+    passes: Mapping[str, Pass], *, repeats: int, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, tuple[float, float, int]]:
+    """Call functions in turn, after a warm-up; median and 90th percentile in milliseconds, and calls, by name.
+
+    Args:
+        passes: what to time.
+        repeats: calls of each, at least.
+        seconds: spent on each, at least.
+        clock: `time.process_time` where others use the machine too; it counts the work of all threads.
+    """
+    _time_in_turn(passes, repeats=2, seconds=seconds / 10, clock=clock)
+    times = _time_in_turn(passes, repeats=repeats, seconds=seconds, clock=clock)
+    return {
+        name: (statistics.median(found) * 1e3, _ninetieth(found) * 1e3, len(found)) for name, found in times.items()
+    }
+
+
+def _time_in_turn(
+    runners: Mapping[str, Pass], *, repeats: int, seconds: float, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     """Seconds of every pass, by name."""
     times: dict[str, list[float]] = {name: [] for name in runners}
-    clock = time.perf_counter
     end = clock() + seconds * len(runners)
     done = 0
     while done < repeats or clock() < end:
@@ -112,9 +124,19 @@ def _onnxruntime_pass(model: nn.Module, example: Example, threads: int) -> Pass:
     return lambda: running.run(None, arrays)
 
 
+def _openvino_pass(model: nn.Module, example: Example, threads: int) -> Pass:
+    required("openvino")
+    with torch.inference_mode(False):
+        running = compiled(to_onnx(model, example), threads=threads)
+    arrays = [x.detach().cpu().numpy() for x in example.tensors()]
+    request = running.create_infer_request()
+    return lambda: request.infer(arrays)
+
+
 _RUNNERS: dict[str, Callable[[nn.Module, Example, int], Pass]] = {
     "torch": _torch_pass,
     "onnxruntime": _onnxruntime_pass,
+    "openvino": _openvino_pass,
 }
 
 

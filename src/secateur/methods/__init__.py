@@ -19,6 +19,7 @@ from secateur.methods.han2015 import han2015
 from secateur.methods.hoyer import hoyer
 from secateur.methods.hrank import hrank
 from secateur.methods.kernel import kernel
+from secateur.methods.l0 import l0
 from secateur.methods.lamp import lamp
 from secateur.methods.less_is_more import less_is_more
 from secateur.methods.li2017 import li2017
@@ -38,8 +39,10 @@ from secateur.methods.set import set
 from secateur.methods.sfp import sfp
 from secateur.methods.shortgpt import shortgpt
 from secateur.methods.snip import snip
+from secateur.methods.sparse_vd import sparse_vd
 from secateur.methods.sparsegpt import sparsegpt
 from secateur.methods.ssl import ssl
+from secateur.methods.sss import sss
 from secateur.methods.synflow import synflow
 from secateur.methods.taylor2017 import taylor2017
 from secateur.methods.taylor2019 import taylor2019
@@ -67,6 +70,7 @@ __all__ = [
     "hoyer",
     "hrank",
     "kernel",
+    "l0",
     "lamp",
     "less_is_more",
     "li2017",
@@ -87,8 +91,10 @@ __all__ = [
     "sfp",
     "shortgpt",
     "snip",
+    "sparse_vd",
     "sparsegpt",
     "ssl",
+    "sss",
     "synflow",
     "taylor2017",
     "taylor2019",

@@ -31,5 +31,5 @@ def admm() -> Recipe:
         sparsify=FineTune(epochs=6, lr=0.02),
         regularizer=ADMM(rho=0.01, growth=1.5),
         finetune=FineTune(epochs=2, lr=0.01),
-        paper=Paper("zhang2018"),
+        paper=Paper("zhang2018admm"),
     )

@@ -9,7 +9,7 @@ from secateur.core.recipe import FineTune, Recipe
 from secateur.criteria import Magnitude
 from secateur.granularity import Channel
 from secateur.methods.base import method
-from secateur.repair import BatchNorm
+from secateur.repair import BatchNorm, FoldConstant
 from secateur.schedules import Geometric
 from secateur.surgeries import Soft
 
@@ -32,7 +32,7 @@ def asfp() -> Recipe:
         budget=Budget("0.5 macs"),
         sparsify=FineTune(epochs=4, lr=0.02),
         surgery=Soft(),
-        repair=(BatchNorm(),),
+        repair=(FoldConstant(), BatchNorm()),
         finetune=FineTune(epochs=1, lr=0.005),
         paper=Paper("he2019asymptotic"),
     )

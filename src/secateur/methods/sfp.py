@@ -9,7 +9,7 @@ from secateur.core.recipe import FineTune, Recipe
 from secateur.criteria import Magnitude
 from secateur.granularity import Channel
 from secateur.methods.base import method
-from secateur.repair import BatchNorm
+from secateur.repair import BatchNorm, FoldConstant
 from secateur.schedules import OneShot
 from secateur.surgeries import Soft
 
@@ -33,7 +33,7 @@ def sfp() -> Recipe:
         budget=Budget("0.5 macs"),
         sparsify=FineTune(epochs=4, lr=0.02),
         surgery=Soft(),
-        repair=(BatchNorm(),),
+        repair=(FoldConstant(), BatchNorm()),
         finetune=FineTune(epochs=1, lr=0.005),
         paper=Paper("he2018soft"),
     )

@@ -47,7 +47,7 @@ class ADMM(Regularizer):
     growth: float = 1.5
     ceiling: float = 1.0
     every: int = 1
-    paper: ClassVar[Paper | None] = Paper("zhang2018")
+    paper: ClassVar[Paper | None] = Paper("zhang2018admm")
 
     def __post_init__(self) -> None:
         check_positive(rho=self.rho, ceiling=self.ceiling)

@@ -4,6 +4,7 @@ The suites are plain classes of `test_*` methods for pytest; this package itself
 """
 
 from secateur.testing.allocation import AllocationContract
+from secateur.testing.codec import CodecContract
 from secateur.testing.collector import CollectorContract
 from secateur.testing.compact import CompactContract
 from secateur.testing.criterion import CriterionContract
@@ -12,6 +13,7 @@ from secateur.testing.factorizer import FactorizerContract
 from secateur.testing.granularity import GranularityContract
 from secateur.testing.models import TINY, Tiny
 from secateur.testing.operator import Around, OperatorCase, OperatorContract, check_rule
+from secateur.testing.quantizer import QuantizerContract
 from secateur.testing.regularizer import RegularizerContract
 from secateur.testing.repair import RepairContract
 from secateur.testing.schedule import ScheduleContract
@@ -23,6 +25,7 @@ __all__ = [
     "TINY",
     "AllocationContract",
     "Around",
+    "CodecContract",
     "CollectorContract",
     "CompactContract",
     "CriterionContract",
@@ -31,6 +34,7 @@ __all__ = [
     "GranularityContract",
     "OperatorCase",
     "OperatorContract",
+    "QuantizerContract",
     "RegularizerContract",
     "RepairContract",
     "ScheduleContract",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from secateur.allocation import Uniform
-from secateur.apply.masking import is_masked, masks_of, parameters_of
+from secateur.apply.masking import is_masked, mask, masks_of, parameters_of
 from secateur.core.budget import Budget
 from secateur.core.contracts import Granularity, Surgery
 from secateur.core.recipe import FineTune, Recipe
@@ -37,6 +37,9 @@ class SurgeryContract:
         """What the plan removes is zero when training is over, and the masks that stay are hard ones."""
         session = _train(surgery)
         assert session.plan is not None
+        assert is_masked(session.model) == surgery.holds
+        if not surgery.holds:
+            session.model = mask(session.model, session.plan)
         assert is_masked(session.model)
         parameters = parameters_of(session.model)
         for name, keep in session.plan.masks().items():

@@ -70,7 +70,8 @@ class Session:
             session.epoch()                  # at the end of every walk through the data
 
     Entering it masks `model` in place, if the recipe has a surgery; leaving it makes soft masks hard. `session.plan`
-    is then what was decided: `shrink(model, session.plan)` is the network to ship.
+    is then what was decided: `shrink(model, session.plan)` is the network to ship. A surgery that holds no masks leaves
+    the network as it trained it, so that repairs can look at what dead units still say: mask it, repair it, ship it.
 
     Under `torch.distributed`, open it before the model is wrapped: what rank 0 decides holds everywhere.
     """
@@ -160,6 +161,7 @@ class Session:
         self._attached.__exit__(kind, error, trace)
         if self.plan is not None:
             self.plan = with_reached(self.plan, self.budget.of if self.budget is not None else "weights")
+        if self.plan is not None and self.recipe.surgery is not None and self.recipe.surgery.holds:
             mask_(self.model, self.plan)
             carried = masks_of(self.model)
             known = parameters_of(self.model)

@@ -213,3 +213,24 @@ def alive(gate: Gate, values: Mapping[str, Tensor]) -> Tensor:
 def names_of(gates: Iterable[Gate]) -> tuple[str, ...]:
     """The tensors that take factors in."""
     return tuple(dict.fromkeys(name for gate in gates for name, _, _ in targets(gate)))
+
+
+def plain_layers(model: nn.Module, graph: ChannelGraph) -> dict[str, str]:
+    """Linear layers and convolutions that are called as modules and share no weight: weight's name to module's."""
+    found = {}
+    for op in graph.ops:
+        owner, _, leaf = op.weight.rpartition(".") if op.weight else ("", "", "")
+        if leaf != "weight" or graph.tensors[op.weight].aliases or not _is_plain(model, graph, owner):
+            continue
+        if isinstance(model.get_submodule(owner), (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            found[op.weight] = owner
+    return found
+
+
+def applied(module: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What a linear layer or convolution would give with another weight and bias."""
+    if isinstance(module, nn.Linear):
+        return nn.functional.linear(x, weight, bias)
+    assert isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    out: Tensor = module._conv_forward(x, weight, bias)  # noqa: SLF001  padding of every mode and all
+    return out

@@ -1,0 +1,1 @@
+"""Sizes, speed and robustness of the `.sct` coder."""

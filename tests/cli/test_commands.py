@@ -344,7 +344,7 @@ def test_options_are_those_that_are_documented():
     found = {f"{name} {p.name}" for name, c in get_command(app).commands.items() for p in c.params if p.name != "help"}
     assert found == set(
         """
-        pack model; pack path; pack load; pack inputs; unpack path; unpack out; unpack model; unpack entries; inspect path; inspect entries; chain model; chain steps; chain file; chain data; chain out; chain seed; chain inputs; demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
+        pack model; pack path; pack load; pack inputs; unpack path; unpack out; unpack entries; inspect path; inspect entries; chain model; chain steps; chain file; chain data; chain out; chain seed; chain inputs; demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
         compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
         compress optimizer; compress seed; compress onnx; compress resume; compress inputs; measure model; measure load; measure data; measure runtime;

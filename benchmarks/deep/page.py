@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.deep.best import PLANS
+
 PAGE = Path(__file__).parents[2] / "docs" / "deep.md"
 TITLES = {"lenet_300_100": "LeNet-300-100, 266,610 parameters", "lenet5": "LeNet-5 (Caffe), 431,080 parameters"}
 #: Deep Compression's own figures: factor, error in percent of the last row.
@@ -41,9 +43,10 @@ BITS = {"lenet_300_100": "6", "lenet5": "8 in convolutions, 5 elsewhere"}
 BEST = """
 ### The smallest file
 
-Pruned by the project's own recipe, biases too; units that emptied are folded away; a few magnitudes for each tensor, no
-level at zero, trained together with the weights behind them on the fixed mask, with the network before pruning as
-teacher; hidden units in the order that packs best. {published}
+{first} by the project's own recipe, biases too; units that emptied are folded away; {magnitudes} magnitudes for each
+weight, 2 for each bias, with either sign and no level at zero, trained together with the weights behind them on the
+fixed mask, with the network before pruning as teacher; levels rounded to bfloat16; hidden units in the order that packs
+best. Files hold the original shapes. {published}
 """
 BYTES = """
 The file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the adaptive
@@ -77,7 +80,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         if best:
             files = [r for r in best if r["row"] == ".sct"]
             size, ideal = mean(r["bytes"] for r in files), mean(r["ideal"] for r in files)
-            parts += [BEST.format(published=PUBLISHED[net]), _lenets(best, {})]
+            parts += [_how(net), _lenets(best, {})]
             parts.append(BYTES.format(bytes=size, ideal=ideal, rest=size - ideal))
     photos = [r for r in records if r["part"] == "mobilenet"]
     if photos:
@@ -95,6 +98,13 @@ def _runtimes() -> str:
         agreement, error = (100 * mean(r[column] for r in rows) for column in ("agreement", "stderr"))
         told.append(f"{name} agrees on {agreement:.1f} ± {error:.1f} % at {rows[0]['bytes'] / 1e6:.1f} MB")
     return ", ".join(told)
+
+
+def _how(net: str) -> str:
+    plan = PLANS[net]
+    units = ", ".join(f"{count} in {name}" for name, count in plan.units.items())
+    first = f"Cut to fewer hidden units ({units}), trained, and pruned" if units else "Pruned"
+    return BEST.format(first=first, magnitudes=plan.magnitudes, published=PUBLISHED[net])
 
 
 def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:

@@ -64,6 +64,8 @@ PLANS: Mapping[str, Plan] = {
         units={"conv1": 10, "conv2": 30, "fc1": 120}, narrow=5, left=1_800, epochs=25, lr=3e-3, values=_adam(10, 1e-3)
     ),
 }
+#: A second point, where there is one.
+SMALLER: Mapping[str, Plan] = {"lenet5": replace(PLANS["lenet5"], left=1_400)}
 
 
 def rows(

@@ -58,7 +58,7 @@ fixed mask, with the network before pruning as teacher; levels rounded to bfloat
 best. Files hold the original shapes. {published} {chosen}
 """
 BYTES = """
-The file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the adaptive
+The last file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the adaptive
 coder. The rest, {rest:,.0f}, is codebooks, names, shapes, checksums and the coder's own loss.
 """
 MOBILENET = """
@@ -85,9 +85,9 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         han = [r for r in mine if r["part"] == "han"]
         if han:
             parts += [HAN.format(bits=BITS[net]), _lenets(han, PAPER[net])]
-        best = [r for r in mine if r["part"] == "best"]
+        best = [r for r in mine if r["part"] in ("best", "smaller")]
         if best:
-            files = [r for r in best if r["row"] == ".sct"]
+            files = [r for r in best if r["row"] == best[-1]["row"]]
             size, ideal = mean(r["bytes"] for r in files), mean(r["ideal"] for r in files)
             parts += [_how(net), _lenets(best, {})]
             parts.append(BYTES.format(bytes=size, ideal=ideal, rest=size - ideal))

@@ -58,8 +58,8 @@ fixed mask, with the network before pruning as teacher; levels rounded to bfloat
 best. Files hold the original shapes. {published} {chosen}
 """
 BYTES = """
-The last file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the adaptive
-coder. The rest, {rest:,.0f}, is codebooks, names, shapes, checksums and the coder's own loss.
+The last file takes {bytes:,.0f} bytes in the mean; an ideal coder would spend {ideal:,.0f} under the model of the
+adaptive coder. The rest, {rest:,.0f}, is codebooks, names, shapes, checksums and the coder's own loss.
 """
 MOBILENET = """
 ## MobileNetV2, ImageNet weights

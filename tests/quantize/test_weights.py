@@ -93,6 +93,16 @@ def test_weights_change_levels_and_levels_cross():
     assert dequantize_(model).weight.tolist() == [[0, 0.5, 3.5, 0.5]]
 
 
+def test_a_tensor_of_zeros_stays_one():
+    plain = nn.Linear(3, 2)
+    nn.init.zeros_(plain.bias)
+    model = quantize(plain, SymmetricLevels(magnitudes=2), only=["weight", "bias"], train="both")
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(torch.ones(4, 3)).square().sum().backward()
+    optimizer.step()
+    assert not bool(dequantize_(model).bias.any())
+
+
 @pytest.mark.parametrize("train", ["levels", "both", "weights"])
 def test_zeros_have_no_sign(train):
     """A minus zero has a bit set, and is something that a file has to say."""

@@ -12,7 +12,8 @@ from secateur.core.errors import IncompatibleError
 from secateur.core.recipe import Recipe
 from secateur.files import read_text, recipe_from_toml
 from secateur.methods import recipe as named
-from secateur.pipeline import Run, compress
+from secateur.pipeline import compress
+from secateur.run import Run
 
 
 @step("prune")

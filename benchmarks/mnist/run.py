@@ -23,7 +23,7 @@ from secateur.bench.zoo import ZOO
 from secateur.core.copying import copied
 from secateur.core.recipe import FineTune
 from secateur.measure import accuracy
-from secateur.pipeline import Run
+from secateur.run import Run
 from secateur.training import train_
 
 BATCH = 128

@@ -30,10 +30,11 @@ from secateur.graph.cost import cost
 from secateur.graph.trace import trace
 from secateur.lowrank import Factorized, factorize
 from secateur.measure import measure
-from secateur.pipeline import Compressed, Run, compress
+from secateur.pipeline import Compressed, compress
 from secateur.planning import Constraints, plan, plan_by_hand, score
 from secateur.planning.plan import library_version
 from secateur.quantize import dequantize_, quantize, quantized_of
+from secateur.run import Run
 from secateur.searching import Searched, SearchRun, Sensitivities, search, sensitivity
 
 __version__ = library_version()

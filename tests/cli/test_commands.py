@@ -117,6 +117,37 @@ def test_interrupted_and_resumed(folder, monkeypatch, capsys, after):
     assert not Path("cut/checkpoint.pt").exists()
 
 
+STEPS = """
+[[step]]
+name = "prune"
+recipe = "li2017"
+budget = "0.6 macs"
+
+[[step]]
+name = "quantize"
+quantizer = "kmeans(bits=3)"
+
+[[step]]
+name = "pack"
+"""
+
+
+def test_chain_in_words_and_from_a_file(folder, monkeypatch, capsys):
+    words = ("prune(li2017, 0.6 macs)", "quantize(kmeans(bits=3))", "pack")
+    assert call(monkeypatch, "chain", "net.py:make_model", *words, "--data", "data.py", "--out", "words") == 0
+    told = capsys.readouterr().out
+    assert "quantize by kmeans(bits=3)" in told
+    assert "what each step contributed" in told
+    Path("steps.toml").write_text(STEPS)
+    assert (
+        call(monkeypatch, "chain", "net.py:make_model", "--steps", "steps.toml", "--data", "data.py", "--out", "f") == 0
+    )
+    assert Path("words/model.sct").read_bytes() == Path("f/model.sct").read_bytes()
+    report = json.loads(Path("words/report.json").read_text())
+    assert next(one["step"] for one in report["steps"]) == "dense"
+    assert report["steps"][-1]["measured"]["bytes"] == Path("words/model.sct").stat().st_size
+
+
 def test_compress_without_data_prunes_once(folder, monkeypatch, capsys):
     assert call(monkeypatch, "compress", "net.py:make_model", "--budget", "0.5 params", "--multiple", "4") == 0
     plan = load_plan("compressed/plan.json")
@@ -227,6 +258,12 @@ def test_export(folder, monkeypatch, capsys):
 
 
 BAD = [
+    (("chain", "net.py:make_model"), "at least one step"),
+    (("chain", "net.py:make_model", "pack", "prune"), "A sensible order: prune by li2017, pack"),
+    (("chain", "net.py:make_model", "prun"), "Did you mean 'prune'"),
+    (("chain", "net.py:make_model", "quantize(kmeans(bits=4)"), "do not match"),
+    (("chain", "net.py:make_model", "quantize(speed=3)"), "has no setting 'speed'"),
+    (("chain", "net.py:make_model", "--steps", "net.py"), "is not TOML"),
     (("compress", "net.py:make_model", "--budget", "1.5 macs"), "keep must be in (0, 1]"),
     (("compress", "net.py:make_model", "--budget", "much"), "cannot read the budget"),
     (("compress", "net.py:make_model", "--budget", "0.5 flops"), "of must be one of"),
@@ -307,7 +344,7 @@ def test_options_are_those_that_are_documented():
     found = {f"{name} {p.name}" for name, c in get_command(app).commands.items() for p in c.params if p.name != "help"}
     assert found == set(
         """
-        demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
+        pack model; pack path; pack load; pack inputs; unpack path; unpack out; unpack entries; inspect path; inspect entries; chain model; chain steps; chain file; chain data; chain out; chain seed; chain inputs; demo out; demo seed; trace model; trace inputs; trace every; trace heads; trace depth; trace draw; compress model; compress recipe; compress granularity;
         compress budget;
         compress data; compress out; compress multiple; compress freeze; compress only; compress epochs; compress lr;
         compress optimizer; compress seed; compress onnx; compress resume; compress inputs; measure model; measure load; measure data; measure runtime;

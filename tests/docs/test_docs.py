@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/groups.md", "docs/quantizing.md")
+PAGES = ("README.md", "docs/groups.md", "docs/quantizing.md", "docs/training.md", "docs/chains.md")
 BLOCKS = [b for page in PAGES for b in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)]
 
 

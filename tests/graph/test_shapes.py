@@ -53,6 +53,33 @@ CALLS = {
             [tensor(4, 5), tensor(5, 4).t(), tensor(4, 5, dtype=torch.float64)],
         )
     ],
+    aten.cat.default: [
+        ([x, y], d)
+        for x, y, d in product(
+            [tensor(2, 4), tensor(2, 4, 3), tensor(4, 2).t(), tensor(0), tensor(2, 4, dtype=torch.float64)],
+            [tensor(2, 4), tensor(2, 5), tensor(3, 4), tensor(2, 4, 3), tensor(0), tensor(2, 4, dtype=torch.int64)],
+            [0, 1, -1, 2, 5],
+        )
+    ]
+    + [([tensor(2, 4)],), ([tensor(2, 3, 5, 5), tensor(2, 1, 5, 5), tensor(2, 4, 5, 5)], 1)],
+    aten.convolution.default: [
+        (x, w, b, [s], [p], [d], t, [0], g)
+        for x, w, b, s, p, d, t, g in product(
+            [tensor(2, 4, 9), tensor(2, 4, 2), tensor(0, 4, 9), tensor(2, 9, 4).mT, tensor(2, 3, 9)],
+            [tensor(6, 4, 3), tensor(6, 2, 3)],
+            [None, tensor(6), tensor(5)],
+            [1, 2],
+            [0, 1],
+            [1, 2],
+            [False, True],
+            [1, 2],
+        )
+    ]
+    + [
+        (tensor(1, 3, 8, 9), tensor(5, 3, 3, 2), None, [2, 1], [1, 0], [1, 2], False, [0, 0], 1),
+        (tensor(1, 8, 9, 3).permute(0, 3, 1, 2), tensor(5, 3, 3, 2), None, [2, 1], [1, 0], [1, 2], False, [0, 0], 1),
+        (tensor(1, 3, 4, 8, 9), tensor(5, 3, 3, 2, 2), tensor(5), [2, 1, 1], [1, 0, 0], [1, 2, 1], False, [0, 0, 0], 1),
+    ],
     aten._safe_softmax.default: [(x, d) for x, d in product(INPUTS, [-1, 0, 1, 5])]
     + [(tensor(2, 4), 1, torch.float64), (tensor(2, 4), 1, None)],
     aten.gelu.default: [(x,) for x in INPUTS],

@@ -19,8 +19,8 @@ from secateur.core.budget import Budget
 from secateur.core.errors import CodecError, IncompatibleError
 from secateur.core.recipe import FineTune
 from secateur.granularity import Channel
-from secateur.pipeline import Run
 from secateur.regularizers import BNL1
+from secateur.run import Run
 from secateur.schedules import Cubic, Geometric
 from secateur.surgeries import Dynamic, Gradual, Moving, RigL
 from secateur.testing.surgery import recipe

@@ -135,8 +135,11 @@ class SPDY(Allocation):
 
     @classmethod
     def examples(cls) -> list[SPDY]:
-        """With scores, and with a table for one block."""
-        return [cls(bins=400), cls(table=(("0", ((1.0, 0.0), (0.5, 0.1), (0.0, 2.0))),), normalize="mean", bins=400)]
+        """With scores, and with a table for one block; both make scores of different blocks comparable."""
+        return [
+            cls(normalize="max", bins=400),
+            cls(table=(("0", ((1.0, 0.0), (0.5, 0.1), (0.0, 2.0))),), normalize="mean", bins=400),
+        ]
 
 
 def _least_loss(

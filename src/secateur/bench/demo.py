@@ -27,8 +27,9 @@ from secateur.criteria import Random, Taylor
 from secateur.files import export, load, save, save_plan
 from secateur.granularity import Channel
 from secateur.measure import accuracy, measure
-from secateur.pipeline import Compressed, Run, compress
+from secateur.pipeline import Compressed, compress
 from secateur.report import write_html, write_json
+from secateur.run import Run
 from secateur.schedules import OneShot
 from secateur.training import train_
 

@@ -10,8 +10,10 @@ from secateur.chain.base import Given, State, Step, step
 from secateur.core.budget import Budget
 from secateur.core.errors import IncompatibleError
 from secateur.core.recipe import Recipe
+from secateur.files import read_text, recipe_from_toml
 from secateur.methods import recipe as named
-from secateur.pipeline import Run, compress
+from secateur.pipeline import compress
+from secateur.run import Run
 
 
 @step("prune")
@@ -20,7 +22,7 @@ class Prune(Step):
     """Prune by a recipe, and fine-tune as it says.
 
     Attributes:
-        recipe: a name from `secateur list recipes`, or a `Recipe`.
+        recipe: a name from `secateur list recipes`, the path of a recipe in TOML, or a `Recipe`.
         budget: what may remain of the network as this step finds it, "0.5 macs"; the recipe's own if empty.
 
     Example:
@@ -39,7 +41,9 @@ class Prune(Step):
 
     @property
     def _recipe(self) -> Recipe:
-        return named(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        if not isinstance(self.recipe, str):
+            return self.recipe
+        return recipe_from_toml(read_text(self.recipe)) if self.recipe.endswith(".toml") else named(self.recipe)
 
     def __str__(self) -> str:
         name = self.recipe if isinstance(self.recipe, str) else "a recipe of your own"

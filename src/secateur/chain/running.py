@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ class Chained:
     def __str__(self) -> str:
         """A table in plain text."""
         return "\n".join(" | ".join(row) for row in rows(self))
+
+    def to_json(self) -> str:
+        """Every figure, to be written to a file."""
+        return json.dumps({"schema": 1, "steps": [asdict(one) for one in self.contributions]}, indent=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

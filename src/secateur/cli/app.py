@@ -7,6 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
+from secateur.cli.chain import chain
 from secateur.cli.compress import compress
 from secateur.cli.demo import demo
 from secateur.cli.export import export
@@ -39,7 +40,7 @@ Networks are written as
 
 Start with [bold]secateur demo[/]; then [bold]secateur trace FILE.py:FUNCTION[/] to see what can be cut.""",
 )
-for verb in (demo, trace, compress, search, measure, export, pack, unpack, inspect, report):
+for verb in (demo, trace, compress, chain, search, measure, export, pack, unpack, inspect, report):
     app.command()(verb)
 app.command(name="list")(list_)
 

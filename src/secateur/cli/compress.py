@@ -86,9 +86,9 @@ def compress(
     power cut, the same command with --resume goes on from there.
     """
     from secateur.files import export, save, save_plan  # noqa: PLC0415  keeps `secateur --help` quick
-    from secateur.pipeline import Run  # noqa: PLC0415
     from secateur.pipeline import compress as run  # noqa: PLC0415
     from secateur.report import table, widths_table, write_html, write_json  # noqa: PLC0415
+    from secateur.run import Run  # noqa: PLC0415
 
     console = Console()
     how = _tuned(_of(read_recipe(recipe), granularity), epochs=epochs, lr=lr, optimizer=optimizer)

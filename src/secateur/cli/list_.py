@@ -13,6 +13,7 @@ from rich.table import Table
 
 from secateur.allocation import ALLOCATIONS
 from secateur.bench.zoo import ZOO
+from secateur.chain import STEPS
 from secateur.coding import CODECS
 from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
@@ -45,6 +46,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "distillations": DISTILLATIONS,
     "compacts": COMPACTS,
     "quantizers": QUANTIZERS,
+    "steps": STEPS,
     "collectors": COLLECTORS,
     "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},

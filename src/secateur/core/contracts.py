@@ -626,6 +626,11 @@ class CompactBlock(ABC):
     def macs(self, module: nn.Conv2d, call: Call) -> int:
         """Multiply-accumulates of the block in one call."""
 
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Cheap instances that the contract tests run on."""
+        return [cls()]
+
 
 class Codec(ABC):
     """Writes whole numbers as bytes and reads them back, losslessly."""

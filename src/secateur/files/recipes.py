@@ -81,7 +81,7 @@ def recipe_from_toml(text: str) -> Recipe:
     if problems:
         raise CodecError(f"the recipe has {', '.join(problems)}. Allowed entries: {', '.join(sorted(known))}.")
     parts: dict[str, Any] = {name: _part(name, table[name]) for name in _PARTS if name in table}
-    parts |= {name: _made(name, FineTune, table[name]) for name in _TRAINING if name in table}
+    parts |= {name: made(name, FineTune, table[name]) for name in _TRAINING if name in table}
     budget, paper = table.get("budget"), table.get("paper")
     return Recipe(
         **parts,
@@ -116,10 +116,10 @@ def part_from(part: str, settings: Any) -> Any:
         kind = registry[settings["name"]]
     except UnknownNameError as error:
         raise CodecError(str(error)) from error
-    return _made(part, kind, {k: v for k, v in settings.items() if k != "name"})
+    return made(part, kind, {k: v for k, v in settings.items() if k != "name"})
 
 
-def _made(part: str, kind: type[Any], settings: Any) -> Any:
+def made(part: str, kind: type[Any], settings: Any) -> Any:
     """An instance of `kind`; a setting must exist and be of the type that its default has."""
     defaults = {f.name: f.default for f in fields(kind)}
     if not isinstance(settings, Mapping):

@@ -7,8 +7,9 @@ then it is checked that no call outside the walk reads any of the entries that w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ class Scaled:
 @dataclass(slots=True)
 class _Search:
     recording: Recording
-    makers: dict[int, list[int]]
+    makers: Mapping[int, list[int]]
+    readers: Mapping[int, list[int]]
     calls: set[int] = field(default_factory=set)
     changed: list[tuple[Ref, Tensor]] = field(default_factory=list)
     ends: list[tuple[str, Tensor]] = field(default_factory=list)
@@ -173,14 +175,10 @@ class _Search:
         outputs = {ref.key for ref in self.recording.outputs}
         if any(ref.key in outputs for ref, _ in self.changed):
             return False
-        readers: dict[int, list[int]] = {}
-        for number, call in enumerate(self.recording.calls):
-            for key in {ref.key for ref in call.refs()}:
-                readers.setdefault(key, []).append(number)
         return not any(
             self._reads(number, ref, entries)
             for ref, entries in self.changed
-            for number in readers.get(ref.key, [])
+            for number in self.readers.get(ref.key, [])
             if number not in self.calls and number != last
         )
 
@@ -205,7 +203,9 @@ def _size(ref: Ref) -> int:
 def _moved(call: Call, ref: Ref) -> tuple[list[Ref], Tensor]:
     """The tensors that a movement reads, and for every entry of output `ref` the number of the entry it comes from."""
     sources = call.refs()
-    numbered = iter(torch.arange(sum(_size(s) for s in sources)).split([_size(s) for s in sources]))
+    total = sum(_size(s) for s in sources)
+    short = torch.int32 if total < 2**31 else torch.int64  # half the memory to move about
+    numbered = iter(torch.arange(total, dtype=short).split([_size(s) for s in sources]))
     bound: dict[str, Any] = tree_map(lambda x: next(numbered).view(x.shape) if isinstance(x, Ref) else x, call.bound)
     if call.name in ("aten::view", "aten::_unsafe_view", "aten::reshape"):
         return sources, bound["self"].reshape(ref.shape)
@@ -216,12 +216,7 @@ def _moved(call: Call, ref: Ref) -> tuple[list[Ref], Tensor]:
 
 def scalable(recording: Recording, ref: Ref, at: int) -> list[Scaled] | None:
     """Parameters to scale so that `ref`, as call `at` reads it, is scaled, and nothing that anyone else reads."""
-    makers: dict[int, list[int]] = {}
-    for number, call in enumerate(recording.calls):
-        for out in call.outputs:
-            if isinstance(out, Ref):
-                makers.setdefault(out.key, []).append(number)
-    search = _Search(recording, makers)
+    search = _Search(recording, *_ends_of(recording))
     if not search.scale(ref, at, torch.ones(ref.shape, dtype=torch.bool)) or not search.private(at):
         return None
     ends: dict[str, Tensor] = {}
@@ -229,6 +224,20 @@ def scalable(recording: Recording, ref: Ref, at: int) -> list[Scaled] | None:
         ends[name] = ends[name] | wanted if name in ends else wanted
     found = [_along(name, wanted) for name, wanted in ends.items()]
     return None if any(f is None for f in found) else [f for f in found if f is not None]
+
+
+@lru_cache(maxsize=1)
+def _ends_of(recording: Recording) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
+    """By tensor, the calls that make it and those that read it; asked for again and again about one recording."""
+    makers: dict[int, list[int]] = {}
+    readers: dict[int, list[int]] = {}
+    for number, call in enumerate(recording.calls):
+        for out in call.outputs:
+            if isinstance(out, Ref):
+                makers.setdefault(out.key, []).append(number)
+        for key in {ref.key for ref in call.refs()}:
+            readers.setdefault(key, []).append(number)
+    return makers, readers
 
 
 def _along(name: str, wanted: Tensor) -> Scaled | None:

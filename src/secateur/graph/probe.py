@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -90,13 +91,19 @@ def _end_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
     for name, group in graph.cuttable.items():
         nth, units = met[group.units], torch.arange(group.units)
         met[group.units] += 1
-        # Neighbours are far apart: the least width, the full one, the least but one, …
-        least = min(2 if group.units == 3 else _least(group), group.units)
-        allowed = {group.width_near(n) for n in range(least, group.units + 1)}
-        widths = sorted(allowed, key=lambda n: (min(n - least, group.units - n), n))
+        widths = _far_apart(group.units, group.multiple, group.minimum)
         count = widths[nth % len(widths)] if turn == 0 else widths[-1 - (nth + nth // len(widths)) % len(widths)]
         kept[name] = units >= group.units - count if (nth + turn) % 2 == 0 else units < count
     return kept
+
+
+@cache
+def _far_apart(units: int, multiple: int, minimum: int) -> tuple[int, ...]:
+    """The widths that a group may have, neighbours far apart: the least, the full one, the least but one and so on."""
+    group = Group("", units, (), multiple, minimum)
+    least = min(2 if units == 3 else _least(group), units)
+    allowed = {group.width_near(n) for n in range(least, units + 1)}
+    return tuple(sorted(allowed, key=lambda n: (min(n - least, units - n), n)))
 
 
 def _least(group: Group) -> int:

@@ -101,7 +101,7 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Recording:
     """Everything one forward pass did.
 

@@ -24,11 +24,18 @@ def results_of(func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def _is_plain(args: tuple[Any, ...]) -> bool:
-    """Whether all tensors are contiguous and on the meta device, and of the first one's floating type."""
-    tensors = [x for x in args if isinstance(x, Tensor)]
-    first = tensors[0]
-    return first.dtype in (torch.float32, torch.float64) and all(
-        x.is_meta and x.dtype is first.dtype and x.is_contiguous() for x in tensors
+    """Whether all tensors are laid out as usual and on the meta device, and of the first one's floating type.
+
+    A transposed matrix will do: what matrix products return is laid out as usual all the same.
+    """
+    tensors = [x for arg in args for x in (arg if isinstance(arg, list | tuple) else (arg,)) if isinstance(x, Tensor)]
+    return (
+        bool(tensors)
+        and tensors[0].dtype in (torch.float32, torch.float64)
+        and all(
+            x.is_meta and x.dtype is tensors[0].dtype and (x.is_contiguous() or (x.ndim == 2 and x.mT.is_contiguous()))
+            for x in tensors
+        )
     )
 
 
@@ -36,6 +43,7 @@ def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
     if (
         len(rest) != 7
         or x.ndim < 2
+        or not x.is_contiguous()
         or not x.numel()
         or any(t is not None and t.shape != x.shape[1:2] for t in rest[:4])
     ):
@@ -44,6 +52,8 @@ def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
 
 
 def _layer_norm(x: Tensor, shape: list[int], *rest: Any) -> tuple[Tensor, ...] | None:
+    if not x.is_contiguous():
+        return None
     inner, outer = x.shape[x.ndim - len(shape) :], x.shape[: x.ndim - len(shape)]
     if len(rest) != 3 or inner != tuple(shape) or any(t is not None and t.shape != inner for t in rest[:2]):
         return None
@@ -56,8 +66,35 @@ def _addmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor | None:
     return a.new_empty(a.shape[0], b.shape[1]) if fits else None
 
 
+def _cat(tensors: list[Tensor], dim: int = 0) -> Tensor | None:
+    first = tensors[0]
+    if not -first.ndim <= dim < first.ndim or not all(x.ndim == first.ndim and x.is_contiguous() for x in tensors):
+        return None
+    at = dim % first.ndim
+    others = {(*x.shape[:at], *x.shape[at + 1 :]) for x in tensors}
+    sizes = (*first.shape[:at], sum(x.shape[at] for x in tensors), *first.shape[at + 1 :])
+    return first.new_empty(sizes) if len(others) == 1 else None
+
+
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor | None:
+    if len(how) != 6 or how[3] or x.ndim != weight.ndim or not (x.is_contiguous() and weight.is_contiguous()):
+        return None
+    stride, padding, dilation, groups = how[0], how[1], how[2], how[5]
+    dims = x.ndim - 2
+    if not (dims >= 1 and len(stride) == len(padding) == len(dilation) == dims and groups):
+        return None
+    fits = x.shape[1] == weight.shape[1] * groups and weight.shape[0] % groups == 0 and x.numel() > 0
+    if not fits or (bias is not None and bias.shape != weight.shape[:1]):
+        return None
+    sizes = [
+        (x.shape[d + 2] + 2 * padding[d] - dilation[d] * (weight.shape[d + 2] - 1) - 1) // stride[d] + 1
+        for d in range(dims)
+    ]
+    return x.new_empty(x.shape[0], weight.shape[0], *sizes) if min(sizes) > 0 else None
+
+
 def _softmax(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor | None:
-    return torch.empty_like(x) if -x.ndim <= dim < x.ndim and dtype is None else None
+    return torch.empty_like(x) if -x.ndim <= dim < x.ndim and dtype is None and x.is_contiguous() else None
 
 
 def _elementwise(x: Tensor, *_: float, **__: Any) -> Tensor:
@@ -72,6 +109,8 @@ _QUICK: dict[OpOverload, Callable[..., Any]] = {
     aten.native_batch_norm.default: _batch_norm,
     aten.native_layer_norm.default: _layer_norm,
     aten.addmm.default: _addmm,
+    aten.cat.default: _cat,
+    aten.convolution.default: _convolution,
     aten._safe_softmax.default: _softmax,  # noqa: SLF001  torch's own name for it
     aten.gelu.default: _elementwise,
     aten.hardswish.default: _elementwise,

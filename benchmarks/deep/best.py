@@ -65,7 +65,7 @@ PLANS: Mapping[str, Plan] = {
     ),
 }
 #: A second point, where there is one.
-SMALLER: Mapping[str, Plan] = {"lenet5": replace(PLANS["lenet5"], left=1_550)}
+SMALLER: Mapping[str, Plan] = {"lenet5": replace(PLANS["lenet5"], left=1_550, values=_adam(20, 1e-3))}
 
 
 def rows(

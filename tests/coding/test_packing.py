@@ -214,6 +214,18 @@ def test_without_constriction_files_that_need_it_say_so(tmp_path, monkeypatch):
         range_.stream.cache_clear()
 
 
+def test_sparse_places_are_coded_in_context_however_many_levels_there_are(tmp_path):
+    random = np.random.default_rng(0)
+    strong = np.outer(random.random(80) ** 3, random.random(200) ** 3)  # some rows and columns hold most of it
+    codes = np.where(random.random((80, 200)) < strong / strong.mean() * 0.06, random.integers(1, 65, (80, 200)), 0)
+    assert (codes != 0).mean() < 0.1
+    levels = torch.cat([torch.zeros(1), torch.linspace(-1, 1.01, 64)])
+    found = Quantized(torch.from_numpy(codes).int(), levels=levels)
+    report, back = there_and_back({"w": found.values()}, tmp_path / "a.sct", quantized={"w": found})
+    assert_same(back, {"w": found.values()})
+    assert report.tensors[0].form == "mixed"
+
+
 def test_codebooks_of_quantizers(tmp_path):
     codes = torch.randint(0, 5, (30, 40), dtype=torch.int32)
     found = Quantized(codes, levels=torch.tensor([0.0, -0.3, -0.1, 0.1, 0.3]))

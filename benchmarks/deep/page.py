@@ -31,17 +31,19 @@ CHOSEN = {
     ),
     "lenet5": (
         "Nothing was tried on held-out images here: settings are guesses from LeNet-300-100, and those with fewer left "
-        "(1,550, and 20 epochs of training values in place of 10) were set when size and test error of the first were known."
+        "(1,550, and 20 epochs of training values in place of 10) were set when size and test error of the first were "
+        "known."
     ),
 }
 HEAD = """# Deep Compression, and how small a file gets
 
 Written by `make bench-deep`. Errors in `.sct` rows are those of networks that were read back from bytes on disk, on the
 10,000 test images after the last epoch; training saw all 60,000 others, and settings were chosen on 5,000 of those that
-were held out for the purpose, where it does not say otherwise. Sizes in the paper's format (P+Q, P+Q+H) are computed for the network of the `.sct` row
-beside them, and no such file is written. A factor is the float32 size of all parameters over all bytes:
-codes, positions, codebooks, biases, and for `.sct` names, shapes and checksums, too. Means over seeds with the sample
-standard deviation; one test error has a binomial standard error of about 0.12 points at 1.4 %, 0.09 at 0.8 %.
+were held out for the purpose, where it does not say otherwise. Sizes in the paper's format (P+Q, P+Q+H) are computed
+for the network of the `.sct` row beside them, and no such file is written. A factor is the float32 size of all
+parameters over all bytes: codes, positions, codebooks, biases, and for `.sct` names, shapes and checksums, too. Means
+over seeds with the sample standard deviation; one test error has a binomial standard error of about 0.12 points at
+1.4 %, 0.09 at 0.8 %.
 """
 HAN = """
 ### Deep Compression's steps
@@ -96,7 +98,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
     photos = [r for r in records if r["part"] == "mobilenet"]
     if photos:
         head = MOBILENET.format(photos=photos[0]["photos"], rounds=photos[0]["rounds"], batch=photos[0]["batch"])
-        parts += [head, _photos(photos), "\n" + fill(INT8.format(told=_runtimes()), 120) + "\n"]
+        parts += [head, _photos(photos), "\n" + fill(INT8.format(told=_runtimes()).strip(), 120) + "\n"]
     return "\n".join(parts)
 
 
@@ -116,7 +118,7 @@ def _how(net: str) -> str:
     units = ", ".join(f"{count} in {name}" for name, count in plan.units.items())
     first = f"Cut to fewer hidden units ({units}), trained, and pruned" if units else "Pruned"
     told = BEST.format(first=first, magnitudes=plan.magnitudes, published=PUBLISHED[net], chosen=CHOSEN[net])
-    return f"\n### The smallest file\n\n{fill(told, 120)}\n"
+    return f"\n### The smallest file\n\n{fill(told.strip(), 120)}\n"
 
 
 def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ _HEAD = """\
 
 Written by `make bench-search`. A ResNet-20 of half width is trained on the first 55,000 training pictures of
 Fashion-MNIST, and half of its multiply-accumulates may stay. Magnitude says which channels go; each search says how
-many of each group stay. A candidate is cut, its batch-norm statistics are estimated anew, and its top-1 on the 5,000
+many of each group stay. A candidate is cut, its batch-norm statistics are estimated anew, and its top-1 on 2,000
 training pictures that trained nothing is its quality: nothing else is trained, and no search sees a test picture. All
 may ask the same number of times. `uniform` has one choice only and is the control, `random` is the control for the
 rest. In the end each winner is judged on the 10,000 test pictures, as it is and after one epoch of training, the same

@@ -47,7 +47,7 @@ def where(mask):
 def test_which_weights(graph):
     offered = {repr(g): {b.name: b.units for b in g.blocks(graph)} for g in EVERY}
     assert offered == {
-        "Weight()": {"0.weight": 32, "2.weight": 48, "4.weight": 72, "7.weight": 54},
+        "Weight(biases=False)": {"0.weight": 32, "2.weight": 48, "4.weight": 72, "7.weight": 54},
         "NM(n=2, m=4)": {"0.weight": 32, "2.weight": 48},
         "NM(n=1, m=2)": {"0.weight": 32, "2.weight": 48},
         "Kernel()": {"0.weight": 8, "2.weight": 12, "4.weight": 18},

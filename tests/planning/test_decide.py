@@ -2,9 +2,10 @@
 
 import pytest
 
+from secateur.allocation import Uniform
 from secateur.core.budget import Budget
 from secateur.core.errors import IncompatibleError
-from secateur.criteria import Wanda
+from secateur.criteria import SparseGPT, Wanda
 from secateur.evidence import Weight as WeightEvidence
 from secateur.granularity import Weight
 from secateur.planning import Constraints, decide
@@ -25,3 +26,15 @@ def test_of_what_is_frozen_nothing_need_be_known():
     made = decide(subject.graph, Wanda(), found, Budget("0.7 weights"), granularity=Weight(), constraints=rules)
     assert bool(made.kept[names[1]].all())
     assert not bool(made.kept[names[0]].all())
+
+
+def test_a_criterion_that_must_know_the_share_is_told_the_budget():
+    subject = cases.plain()
+    found = subject.evidence(SparseGPT.needs)
+    for keep in (0.3, 0.75):
+        made = decide(subject.graph, SparseGPT(), found, Budget(keep, "weights"), Uniform(), granularity=Weight())
+        wanted = decide(
+            subject.graph, SparseGPT(keep=keep), found, Budget(keep, "weights"), Uniform(), granularity=Weight()
+        )
+        assert made == wanted
+        assert f"keep={keep}" in made.provenance.criterion

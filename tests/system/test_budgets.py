@@ -5,7 +5,9 @@ import pytest
 from secateur.allocation import ALLOCATIONS
 from secateur.core.budget import UNITS_OF_BUDGET, Budget
 from secateur.criteria import Magnitude, Random
+from secateur.evidence import collect
 from secateur.granularity import Channel, Layer
+from secateur.planning import score
 from secateur.testing.models import TINY
 from secateur.testing.system import check_budget, check_budget_of_modules, prepare
 
@@ -37,4 +39,9 @@ def test_budget_of_modules_is_met_and_used_up(name, allocation):
 def test_whole_budget_keeps_all(allocation):
     prepared = prepare(TINY["dense"])
     plan = prepared.plan(Magnitude(), Channel(), Budget(1.0), allocation)
+    if not allocation.fills:
+        evidence = collect(prepared.model, None, Magnitude.needs, graph=prepared.graph)
+        values = score(prepared.graph, Magnitude(), evidence).values
+        assert all(float(values[name][~keep].sum()) == 0 for name, keep in plan.kept.items())
+        return
     assert all(plan.width(name) == group.units for name, group in prepared.graph.cuttable.items())

@@ -39,6 +39,7 @@ EXCUSES = (
     "knows nothing of",
     "that was seen to run consumes",
     "no parameter consumes",
+    "may be ranked within rows only",
 )
 
 

@@ -134,6 +134,10 @@ class Criterion(ABC):  # noqa: B024  abstract all the same: derive from one of t
     traits: ClassVar[Traits] = Traits()
     in_order: ClassVar[bool] = False
 
+    def of_share(self, keep: float) -> Self:
+        """The same criterion where the share `keep` stays, for those whose scores depend on it; by default itself."""
+        return self
+
     @classmethod
     def examples(cls) -> Sequence[Self]:
         """Cheap instances that the contract tests run on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -38,7 +38,7 @@ class SparseGPT(ElementCriterion):
              damping is a share of the mean over inputs that are ever seen; convolutions with groups have an H for each
 
     Attributes:
-        keep: the share that stays; must be that of the plan.
+        keep: the share that stays; `decide` and `compress` put that of the budget here.
         n: with m, how many of every m neighbours stay, in place of `keep`; 0 for no pattern.
         m: see n.
         block: columns that are chosen from at a time.
@@ -67,6 +67,10 @@ class SparseGPT(ElementCriterion):
             )
         if (self.n, self.m) != (0, 0) and not 0 < self.n < self.m:
             raise IncompatibleError(f"n of m must stay, 0 < n < m, got n={self.n!r}, m={self.m!r}. 2 of 4 is usual.")
+
+    def of_share(self, keep: float) -> SparseGPT:
+        """With that share."""
+        return replace(self, keep=keep)
 
     def saliency(self, tensor: str, evidence: Evidence) -> Tensor:
         """1 to 2 for what stays, 0 to 1 for what goes."""

@@ -49,7 +49,7 @@ def decide(
     Raises:
         SecateurError: whatever `score` and `plan` raise.
     """
-    unit = Channel() if granularity is None else granularity
+    unit, criterion = Channel() if granularity is None else granularity, criterion.of_share(budget.keep)
     leave = untouched(graph, unit, constraints or Constraints())
     scores = score(graph, criterion, evidence, granularity=unit, leave=leave)
     made = plan(graph, scores, budget, allocation, constraints=constraints, seed=seed)

@@ -32,8 +32,8 @@ CHOSEN = {
     "lenet5": (
         "Nothing was tried on held-out images here: settings are guesses from LeNet-300-100, and those with fewer left "
         "(1,550, and 20 epochs of training values in place of 10) were set when size and test error of the first were "
-        "known. An earlier run of the first setting, 825 x at 0.75 % on the test set, left one bias unquantized by mistake "
-        "and was thrown away."
+        "known. An earlier run of the first setting, 825 x at 0.75 % on the test set, left one bias unquantized by "
+        "mistake and was thrown away."
     ),
 }
 HEAD = """# Deep Compression, and how small a file gets

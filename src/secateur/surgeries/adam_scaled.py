@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from secateur.core.contracts import Surgery
-from secateur.core.errors import IncompatibleError, MissingEvidenceError
+from secateur.core.errors import MissingEvidenceError
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
-from secateur.surgeries.base import check_every, check_shares, every, surgery
+from secateur.surgeries.base import check_span, due_between, gone_between, surgery
 
 
 @surgery("adam_scaled")
@@ -51,19 +51,11 @@ class AdamScaled(Surgery):
     paper: ClassVar[Paper | None] = Paper("zhu2018")
 
     def __post_init__(self) -> None:
-        check_shares(begin=self.begin, end=self.end)
-        check_every(self.every)
-        if self.begin >= self.end:
-            raise IncompatibleError(
-                f"begin must be below end, got begin={self.begin!r}, end={self.end!r}. Pruning goes on in between."
-            )
+        check_span(self.begin, self.end, self.every)
 
     def due(self, at: Moment) -> bool:
         """Every so many steps while pruning goes on, and once at its end."""
-        last = round(self.end * at.steps)
-        if at.step == last and not at.ended:
-            return True
-        return self.begin * at.steps <= at.step < last and at.step > 0 and every(at, self.every)
+        return at.step > 0 and due_between(at, self.begin, self.end, self.every)
 
     def revise(self, at: Moment) -> PruningPlan:
         """What the schedule leaves now, within what was left before.
@@ -71,10 +63,8 @@ class AdamScaled(Surgery):
         Raises:
             MissingEvidenceError: the optimiser keeps no average of squared gradients.
         """
-        last = round(self.end * at.steps)
-        done = (min(at.step, last) / at.steps - self.begin) / (self.end - self.begin)
         saliency = {name: self._score(at, name) for name in at.parameters}
-        return at.plan_for(at.keep(1.0 if at.step >= last else min(1.0, max(0.0, done))), saliency=saliency)
+        return at.plan_for(at.keep(gone_between(at, self.begin, self.end)), saliency=saliency)
 
     def _score(self, at: Moment, name: str) -> Tensor:
         if name not in at.second:

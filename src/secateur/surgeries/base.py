@@ -8,6 +8,7 @@ from torch import Tensor
 from secateur.core.contracts import Surgery
 from secateur.core.errors import IncompatibleError
 from secateur.core.moment import Moment
+from secateur.core.plan import PruningPlan
 from secateur.core.registry import Registry
 
 SURGERIES: Registry[type[Surgery]] = Registry("surgery")
@@ -40,6 +41,41 @@ def check_every(steps: int) -> None:
         raise IncompatibleError(
             f"every must be 0 or more, got every={steps!r}. It is steps between revisions; 0 revises after every epoch."
         )
+
+
+def check_span(begin: float, end: float, steps: int) -> None:
+    """Pruning goes on between two moments of the training, every so many steps.
+
+    Raises:
+        IncompatibleError: there is nothing in between, or a figure is out of range.
+    """
+    check_shares(begin=begin, end=end)
+    check_every(steps)
+    if begin >= end:
+        raise IncompatibleError(
+            f"begin must be below end, got begin={begin!r}, end={end!r}. Pruning goes on in between."
+        )
+
+
+def due_between(at: Moment, begin: float, end: float, steps: int) -> bool:
+    """Every so many steps between two moments of the training, and once at the later one."""
+    last = round(end * at.steps)
+    if at.step == last and not at.ended:
+        return True
+    return begin * at.steps <= at.step < last and every(at, steps)
+
+
+def gone_between(at: Moment, begin: float, end: float) -> float:
+    """How much of the way between two moments lies behind, in [0, 1]; exactly 1 from the later one on."""
+    if at.step >= round(end * at.steps):
+        return 1.0
+    return min(1.0, max(0.0, (at.step / at.steps - begin) / (end - begin)))
+
+
+def sparse_at_once(at: Moment) -> PruningPlan:
+    """The masks of a training that is sparse from the first step: what the budget leaves."""
+    assert at.budget is not None
+    return at.plan_for(at.budget.keep)
 
 
 def exchanged(keep: Tensor, number: int, *, drop: Tensor, grow: Tensor) -> Tensor:

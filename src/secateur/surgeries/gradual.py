@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from secateur.core.contracts import Surgery
-from secateur.core.errors import IncompatibleError
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
-from secateur.surgeries.base import check_every, check_shares, every, surgery
+from secateur.surgeries.base import check_span, due_between, gone_between, surgery
 
 
 @surgery("gradual")
@@ -40,22 +39,12 @@ class Gradual(Surgery):
     paper: ClassVar[Paper | None] = Paper("zhu2018")
 
     def __post_init__(self) -> None:
-        check_shares(begin=self.begin, end=self.end)
-        check_every(self.every)
-        if self.begin >= self.end:
-            raise IncompatibleError(
-                f"begin must be below end, got begin={self.begin!r}, end={self.end!r}. Pruning goes on in between."
-            )
+        check_span(self.begin, self.end, self.every)
 
     def due(self, at: Moment) -> bool:
         """Every so many steps while pruning goes on, and once at its end."""
-        last = round(self.end * at.steps)
-        if at.step == last and not at.ended:
-            return True
-        return self.begin * at.steps <= at.step < last and every(at, self.every)
+        return due_between(at, self.begin, self.end, self.every)
 
     def revise(self, at: Moment) -> PruningPlan:
         """What the schedule leaves now, within what was left before."""
-        done = (min(at.step, round(self.end * at.steps)) / at.steps - self.begin) / (self.end - self.begin)
-        final = at.step >= round(self.end * at.steps)
-        return at.plan_for(at.keep(1.0 if final else min(1.0, max(0.0, done))))
+        return at.plan_for(at.keep(gone_between(at, self.begin, self.end)))

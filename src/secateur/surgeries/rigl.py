@@ -10,7 +10,7 @@ from secateur.core.contracts import Surgery
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
-from secateur.surgeries.base import check_every, check_shares, every, exchanged, surgery
+from secateur.surgeries.base import check_every, check_shares, every, exchanged, sparse_at_once, surgery
 
 
 @surgery("rigl")
@@ -49,8 +49,7 @@ class RigL(Surgery):
 
     def start(self, at: Moment) -> PruningPlan:
         """As sparse as the budget says, at once."""
-        assert at.budget is not None
-        return at.plan_for(at.budget.keep)
+        return sparse_at_once(at)
 
     def due(self, at: Moment) -> bool:
         """Every so many steps, until masks are frozen."""

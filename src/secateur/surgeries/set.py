@@ -11,7 +11,7 @@ from secateur.core.contracts import Surgery
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
 from secateur.core.plan import PruningPlan
-from secateur.surgeries.base import check_every, check_shares, every, exchanged, surgery
+from secateur.surgeries.base import check_every, check_shares, every, exchanged, sparse_at_once, surgery
 
 
 @surgery("set")
@@ -50,8 +50,7 @@ class SET(Surgery):
 
     def start(self, at: Moment) -> PruningPlan:
         """As sparse as the budget says, at once."""
-        assert at.budget is not None
-        return at.plan_for(at.budget.keep)
+        return sparse_at_once(at)
 
     def due(self, at: Moment) -> bool:
         """At the end of every epoch, until masks are frozen."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from operator import length_hint
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from secateur.evidence import collect
 from secateur.files import plan_from_json, plan_to_json
 from secateur.planning import decide, plan, score
 from secateur.run import Run
-from secateur.training import Calibration, Checkpoint, Session, train_
+from secateur.training import Calibration, Checkpoint, Session, batches_in, train_
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +235,7 @@ class _Early:
         checkpoint: Checkpoint | None,
     ) -> None:
         self._live, self._checkpoint = model, checkpoint
-        self._at = None if rewind is None else round(rewind / how.epochs * max(1, round(how.epochs * _length(batches))))
+        self._at = None if rewind is None else round(rewind / how.epochs * how.steps(batches_in(batches)))
         self._model = copied(model) if rewind is not None else None
         if self._model is not None and checkpoint is not None and "early" in checkpoint.notes:
             self._model.load_state_dict(checkpoint.notes["early"])
@@ -257,7 +256,3 @@ class _Early:
     def model(self) -> nn.Module | None:
         """What to go back to."""
         return self._model
-
-
-def _length(batches: Batches) -> int:
-    return length_hint(batches) or sum(1 for _ in batches)

@@ -101,6 +101,13 @@ def test_low_rank_then_channels_then_bytes(tmp_path):
     ]
 
 
+def test_other_files_in_the_folder_are_not_counted(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(bytes(100_000))
+    (tmp_path / "int8.txt").write_bytes(bytes(100_000))
+    assert made(tmp_path, Pack()).contributions[-1].measured.bytes == (tmp_path / "model.sct").stat().st_size
+    assert made(tmp_path, Int8()).contributions[-1].measured.bytes == (tmp_path / "int8.onnx").stat().st_size
+
+
 def test_rebuilt(tmp_path):
     found = made(tmp_path, Rebuild(), Train(epochs=1))
     assert found.contributions[1].measured.params < found.contributions[0].measured.params

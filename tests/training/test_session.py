@@ -13,8 +13,10 @@ from secateur.apply.masking import SoftMasked, is_masked, mask, parameters_of, r
 from secateur.core.budget import Budget
 from secateur.core.errors import BudgetError, IncompatibleError, MissingEvidenceError
 from secateur.core.groups import Role
+from secateur.criteria import Taylor
 from secateur.granularity import Channel, Layer, Weight
 from secateur.planning import plan_by_hand
+from secateur.regularizers import HardConcrete
 from secateur.schedules import Cubic, OneShot
 from secateur.surgeries import Dynamic, Gradual, Moving, RigL, Soft
 from secateur.testing import case as cases
@@ -243,8 +245,6 @@ def test_moments_of_dead_entries_are_forgotten():
 
 def test_criteria_that_need_data_get_it():
     subject = cases.normed()
-    from secateur.criteria import Taylor
-
     how = replace(recipe(Gradual(end=0.5, every=0), Channel(), "0.5 units"), criterion=Taylor())
     model = copy.deepcopy(subject.model).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -298,3 +298,70 @@ def test_without_parts_a_session_does_nothing():
     assert session.plan is None
     assert not is_masked(model)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_session_that_cannot_begin_leaves_model_and_optimiser_alone():
+    """Masks and gates are on when the surgery finds that it has no data; they must be off again."""
+    subject = cases.normed()
+    how = replace(
+        recipe(Gradual(), Channel(), "0.5 units"), criterion=Taylor(), regularizer=HardConcrete(), surgery=Eager()
+    )
+    model = copy.deepcopy(subject.model)
+    before, modules = copy.deepcopy(model.state_dict()), [type(m) for m in model.modules()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(MissingEvidenceError, match="without data"):
+        Session(model, optimizer, how, graph=subject.graph, steps=3).__enter__()
+    assert [type(m) for m in model.modules()] == modules
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.state_dict().keys() == before.keys()
+    assert len(optimizer.param_groups) == 1
+
+
+def test_what_a_regulariser_attached_leaves_the_optimiser_again():
+    subject = cases.normed()
+    how = replace(recipe(Gradual(every=1), Weight()), regularizer=HardConcrete())
+    model = copy.deepcopy(subject.model).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with Session(model, optimizer, how, graph=subject.graph, steps=2) as session:
+        assert len(optimizer.param_groups) == 2
+        for _ in range(2):
+            (F.cross_entropy(model(subject.batches[0][0]), subject.batches[0][1]) + session.penalty()).backward()
+            optimizer.step()
+            session.step()
+            optimizer.zero_grad()
+    assert len(optimizer.param_groups) == 1
+    known = set(parameters_of(model).values())
+    assert set(optimizer.state) <= known
+
+
+class Eager(Gradual):
+    """Decides before the first step."""
+
+    def start(self, at):
+        return at.plan_for(0.5)
+
+
+class Twice(nn.Module):
+    """One weight in two places."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x).relu())
+
+
+def test_dense_gradients_of_a_tied_weight_add_up_over_its_places():
+    torch.manual_seed(0)
+    model, x = Twice().double(), torch.randn(5, 4, dtype=torch.float64)
+    graph = secateur.trace(model, x)
+    how = recipe(RigL(every=1, share=0.3), keep="0.5 weights")
+    session = Session(model, torch.optim.SGD(model.parameters(), lr=0.0), how, graph=graph, steps=100)
+    with session:
+        model(x).square().sum().backward()
+        found = session._moment("surgery").gradient("a.weight")
+        dense = (parameters_of(model)["a.weight"] * session.plan.kept["a.weight"].view(4, 4)).detach().requires_grad_()
+        (F.linear(F.linear(x, dense).relu(), dense)).square().sum().backward()
+        torch.testing.assert_close(found, dense.grad)

@@ -237,7 +237,13 @@ dist.destroy_process_group()
 
 
 @pytest.mark.parametrize(
-    "surgery", ["SURGERIES['gradual'](every=2)", "SURGERIES['rigl'](every=2)", "SURGERIES['set'](every=2)"]
+    "surgery",
+    [
+        "SURGERIES['gradual'](every=2)",
+        "SURGERIES['rigl'](every=2)",
+        "SURGERIES['set'](every=2)",
+        "SURGERIES['dynamic'](gamma=0.5)",
+    ],
 )
 def test_two_processes_have_the_same_masks(surgery, tmp_path):
     script = tmp_path / "process.py"

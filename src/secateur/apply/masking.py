@@ -167,14 +167,18 @@ def is_masked(model: nn.Module) -> bool:
 
 def masks_of(model: nn.Module) -> dict[str, Tensor]:
     """The masks that `model` carries, by the parameter's name in the unmasked network (the first name of tied ones)."""
-    masks: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    return {name: parts[0].keep for name, parts in masks_by_name(model).items()}
+
+
+def masks_by_name(model: nn.Module) -> dict[str, list[Masked]]:
+    """The parametrisations behind `masks_of`, by the same names: several for a tied parameter, one for each place."""
+    found: dict[str, list[Masked]] = {}
+    first: dict[int, str] = {}
     for owner, module in model.named_modules():
         for leaf, chain in _chains(module).items():
-            if id(chain.original) not in seen:
-                seen.add(id(chain.original))
-                masks[f"{owner}.{leaf}" if owner else leaf] = chain[0].keep
-    return masks
+            name = first.setdefault(id(chain.original), f"{owner}.{leaf}".lstrip("."))
+            found.setdefault(name, []).append(chain[0])
+    return found
 
 
 def remask_(model: nn.Module, plan: PruningPlan) -> nn.Module:

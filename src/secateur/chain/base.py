@@ -62,6 +62,7 @@ class State:
         model: as it is now: plain, masked, or with quantized weights.
         plan: of the structured cut, if the chain so far is that cut and trainings alone.
         path: the file that was written, if one was.
+        bytes: its size, with all files that belong to it.
         told: what the last step has to say, one line each.
         quality: figures of the file, where it does not compute what `model` does.
         latency: milliseconds of the file in its runtime, by runtime.
@@ -70,6 +71,7 @@ class State:
     model: nn.Module
     plan: PruningPlan | None = None
     path: Path | None = None
+    bytes: int = 0
     told: tuple[str, ...] = ()
     quality: Mapping[str, float] | None = None
     latency: Mapping[str, float] = field(default_factory=dict)

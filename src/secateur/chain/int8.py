@@ -51,6 +51,7 @@ class Int8(Step):
         return State(
             model=plain,
             path=file.path,
+            bytes=file.bytes,
             told=(f"float32 {times['float32'].p50:.3f} ms, int8 {times['int8'].p50:.3f} ms in {self.runtime}",),
             quality=quality,
             latency={name: found.p50 for name, found in times.items()},

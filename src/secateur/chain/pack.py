@@ -38,4 +38,4 @@ class Pack(Step):
         whole = (
             f"{packed.dense:,} bytes of tensors in {packed.bytes:,}: {packed.dense / packed.bytes:.1f} times smaller"
         )
-        return State(model=decoded, plan=state.plan, path=packed.path, told=(whole,))
+        return State(model=decoded, plan=state.plan, path=packed.path, bytes=packed.bytes, told=(whole,))

@@ -138,7 +138,7 @@ def _measured(step: str, state: State, given: Given, how: ChainRun, *, packs: bo
     found = measure(plain, given.example_inputs, quality=quality, runtimes=() if state.latency else how.runtimes)
     size = found.bytes
     if state.path is not None:
-        size = sum(file.stat().st_size for file in state.path.parent.glob(f"{state.path.stem}.*"))
+        size = state.bytes
     elif packs:
         with tempfile.TemporaryDirectory() as folder:
             size = pack(plain, Path(folder) / "now.sct", quantized=state.codes()).bytes

@@ -32,3 +32,11 @@ def alphabet_from_bytes(cursor: Cursor, most: int) -> Whole:
     if size and int(letters[-1]) >= SYMBOLS:
         raise damaged("a symbol is too large")
     return letters
+
+
+def repeated(cursor: Cursor, letters: Whole, count: int) -> Whole:
+    """A stream of `count` symbols from an alphabet of at most one, behind which nothing may follow."""
+    cursor.end()
+    if letters.size == 0 and count:
+        raise damaged("it has no symbols")
+    return np.repeat(letters, count)

@@ -35,6 +35,10 @@ class FineTune:
                 f"FineTune got {', '.join(problems)}. epochs and lr must be above 0, optimizer 'sgd' or 'adam'."
             )
 
+    def steps(self, per_epoch: int) -> int:
+        """Optimiser steps in all, for so many batches an epoch; at least one."""
+        return max(1, round(self.epochs * per_epoch))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:

@@ -59,18 +59,9 @@ class Pruning(Callback):
                 "how long the training takes is not known. Set max_epochs or max_steps of the Trainer."
             )
         network = pl_module.get_submodule(self.name) if self.name else pl_module
-        # The optimiser comes later; a stand-in holds its place, and nothing has moments before the first step.
-        stand_in = torch.optim.SGD(network.parameters(), lr=0.0)
-        self._session = Session(
-            network,
-            stand_in,
-            self.recipe,
-            graph=self.graph,
-            steps=steps,
-            calibration=self._calibration,
-            seed=self._seed,
+        self._session = Session.waiting(
+            network, self.recipe, graph=self.graph, steps=steps, calibration=self._calibration, seed=self._seed
         )
-        self._session.__enter__()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the optimiser, and the state of a checkpoint."""

@@ -57,8 +57,8 @@ def train_(
         SecateurError: the loss became NaN or infinite.
         MissingEvidenceError: there are no batches.
     """
-    per_epoch = _count(batches)
-    steps = max(1, round(how.epochs * per_epoch))
+    per_epoch = batches_in(batches)
+    steps = how.steps(per_epoch)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = _optimizer(trainable, how)
     found = None if checkpoint is None else checkpoint.of(what)
@@ -221,7 +221,12 @@ def _optimizer(parameters: list[nn.Parameter], how: FineTune) -> torch.optim.Opt
     return torch.optim.SGD(parameters, lr=how.lr, momentum=0.9, nesterov=True, weight_decay=how.weight_decay)
 
 
-def _count(batches: Batches) -> int:
+def batches_in(batches: Batches) -> int:
+    """How many batches one walk has.
+
+    Raises:
+        MissingEvidenceError: none.
+    """
     number = length_hint(batches) or sum(1 for _ in batches)  # a loader of a stream has no length
     if not number:
         raise MissingEvidenceError("data holds no batches. Pass a non-empty iterable that can be walked through again.")

@@ -17,6 +17,7 @@ from secateur.apply.masking import (
     SoftMasked,
     is_masked,
     mask_,
+    masks_by_name,
     masks_of,
     parameters_of,
     remask_,
@@ -127,45 +128,85 @@ class Session:
         self._parameters: Mapping[str, nn.Parameter] = {}
         self._dense = _DenseGradients()
         self._attached: AbstractContextManager[None] = nullcontext()
+        self._added: list[nn.Parameter] = []
         self._state: Mapping[str, Any] | None = None
 
+    @classmethod
+    def waiting(
+        cls,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        graph: ChannelGraph,
+        steps: int,
+        calibration: Calibration | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """A session, entered, whose optimiser is yet to be made: set `session.optimizer` before the first step.
+
+        For trainers that make an optimiser of what the model holds, so that masks and gates must be there already. The
+        arguments are those of the constructor; it raises the same errors.
+        """
+        stand_in = torch.optim.SGD(model.parameters(), lr=0.0)  # it has no moments that anyone could miss
+        made = cls(model, stand_in, recipe, graph=graph, steps=steps, calibration=calibration, seed=seed)
+        return made.__enter__()
+
     def __enter__(self) -> Self:
+        try:
+            self._enter_()
+        except BaseException:  # the user's model and optimiser stay what they were
+            self._leave_()
+            raise
+        return self
+
+    def _enter_(self) -> None:
         recipe = self.recipe
         if recipe.surgery is not None and self.budget is not None:  # a budget out of reach is told now, not in hours
             weights = {n: p.detach() for n, p in parameters_of(self.model).items()}
             self._decide(self.budget.keep, saliency=weights)
+        _share(self._generator, self.model)
         if recipe.regularizer is not None:
             known = set(self.model.parameters())
-            self._attached = recipe.regularizer.attach(self.model, self.graph)
-            self._attached.__enter__()
-            if added := [p for p in self.model.parameters() if p not in known]:
-                self.optimizer.add_param_group({"params": added, "weight_decay": 0.0})
+            attached = recipe.regularizer.attach(self.model, self.graph)
+            attached.__enter__()
+            self._attached = attached
+            self._added = [p for p in self.model.parameters() if p not in known]
+            if self._added:
+                self.optimizer.add_param_group({"params": self._added, "weight_decay": 0.0})
         if recipe.surgery is not None and recipe.surgery.holds:
             self._mask_everything_()
         self._parameters = parameters_of(self.model)
-        if self._state is None:
+        if self._state is not None:
+            self.restore_(self._state)
+        else:
             if recipe.surgery is not None and (first := recipe.surgery.start(self._moment("surgery"))) is not None:
                 self._put_in_force_(first)
             if recipe.regularizer is not None:
                 recipe.regularizer.start(self._moment("regularizer"))
-        else:
-            self.restore_(self._state)
         self._listen_()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave_()
+        if self.plan is None or self.recipe.surgery is None or self.budget is None:
+            return
+        self.plan = with_reached(self.plan, self.budget.of)
+        if self.recipe.surgery.holds:
+            mask_(self.model, self.plan)
+            self._silence_moments_()
+
+    def _leave_(self) -> None:
+        """Take off hooks, masks and what a regulariser attached, from the optimiser too."""
         self._dense.close()
         unmask_(self.model)
-        self._attached.__exit__(kind, error, trace)
-        if self.plan is not None:
-            self.plan = with_reached(self.plan, self.budget.of if self.budget is not None else "weights")
-        if self.plan is not None and self.recipe.surgery is not None and self.recipe.surgery.holds:
-            mask_(self.model, self.plan)
-            carried = masks_of(self.model)
-            known = parameters_of(self.model)
-            silence_moments_(self.optimizer, {known[name]: keep for name, keep in carried.items()})
+        self._attached.__exit__(None, None, None)
+        self._attached = nullcontext()
+        gone = set(self._added)
+        groups = self.optimizer.param_groups
+        groups[:] = [group for group in groups if not gone or not gone.issuperset(group["params"])]
+        for parameter in self._added:
+            self.optimizer.state.pop(parameter, None)
 
     def penalty(self) -> Tensor:
         """What to add to the loss: a scalar, zero if no regulariser charges the loss."""
@@ -287,14 +328,19 @@ class Session:
     def _put_in_force_(self, plan: PruningPlan) -> None:
         surgery = self.recipe.surgery
         assert surgery is not None
-        self.plan = _from_rank_zero(plan)
+        for keep in plan.kept.values():
+            _broadcast_(keep, self.model)
+        self.plan = plan
         if not surgery.holds:
             _silence_producers_(self.model, self.plan, self.optimizer)
             return
         remask_(self.model, self.plan)
         if not surgery.straight_through:
-            masks = {self._parameters[n]: keep for n, keep in masks_of(self.model).items()}
-            silence_moments_(self.optimizer, masks)
+            self._silence_moments_()
+
+    def _silence_moments_(self) -> None:
+        parameters = parameters_of(self.model)
+        silence_moments_(self.optimizer, {parameters[n]: keep for n, keep in masks_of(self.model).items()})
 
     def _listen_(self) -> None:
         """Before a step after which masks are revised, keep the gradients of masked entries as well."""
@@ -329,8 +375,8 @@ class _DenseGradients:
         """Start or stop listening to every mask of `model`."""
         self.close()
         if on:
-            for name, mask in _masks_by_name(model).items():
-                self._hooks.append(mask.register_forward_hook(self._keeper(name)))
+            for name, parts in masks_by_name(model).items():  # what a tied weight gets in all its places adds up
+                self._hooks += [mask.register_forward_hook(self._keeper(name)) for mask in parts]
 
     def _keeper(self, name: str) -> Any:
         def keep(gradient: Tensor) -> None:
@@ -357,15 +403,6 @@ class _DenseGradients:
         self._hooks.clear()
 
 
-def _masks_by_name(model: nn.Module) -> dict[str, Masked]:
-    found = {}
-    for owner, module in model.named_modules():
-        for leaf, chain in getattr(module, "parametrizations", {}).items():
-            if isinstance(chain[0], Masked):
-                found[f"{owner}.{leaf}".lstrip(".")] = chain[0]
-    return found
-
-
 def _silence_producers_(model: nn.Module, plan: PruningPlan, optimizer: torch.optim.Optimizer) -> None:
     """Zero what makes the units that go, once; what consumes them stays, or no gradient could ever wake them."""
     parameters = parameters_of(model)
@@ -383,12 +420,16 @@ def _silence_producers_(model: nn.Module, plan: PruningPlan, optimizer: torch.op
     silence_moments_(optimizer, masks)
 
 
-def _from_rank_zero(plan: PruningPlan) -> PruningPlan:
-    """The plan of rank 0, where several processes train together; gradients differ in their last bits otherwise."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return plan
-    for keep in plan.kept.values():
-        shared = keep.to(torch.uint8)
+def _share(drawn: torch.Generator, model: nn.Module) -> None:
+    """The same random numbers on all ranks, or they would not even agree on when to decide."""
+    state = drawn.get_state()
+    _broadcast_(state, model)
+    drawn.set_state(state)
+
+
+def _broadcast_(tensor: Tensor, model: nn.Module) -> None:
+    """What rank 0 has, in place, where several processes train together; their last bits may differ otherwise."""
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        shared = tensor.to(next(model.parameters()).device, torch.uint8)  # some backends speak of their device only
         dist.broadcast(shared, 0)
-        keep.copy_(shared.bool())
-    return plan
+        tensor.copy_(shared)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -51,17 +50,9 @@ class Pruning(TrainerCallback):
             model: the network that the Trainer trains.
             steps: optimiser steps in all.
         """
-        stand_in = torch.optim.SGD(model.parameters(), lr=0.0)
-        self._session = Session(
-            model,
-            stand_in,
-            self.recipe,
-            graph=self.graph,
-            steps=steps,
-            calibration=self._calibration,
-            seed=self._seed,
+        self._session = Session.waiting(
+            model, self.recipe, graph=self.graph, steps=steps, calibration=self._calibration, seed=self._seed
         )
-        self._session.__enter__()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from secateur.coding.alphabet import alphabet_from_bytes, alphabet_to_bytes
+from secateur.coding.alphabet import alphabet_from_bytes, alphabet_to_bytes, repeated
 from secateur.coding.bits import Cursor, pack_codes, pack_fixed, unpack_fixed, windows
 from secateur.coding.codecs.base import Whole, codec, damaged, entropy, tensor, whole
 from secateur.core.contracts import Codec
@@ -56,10 +56,7 @@ class Huffman(Codec):
         cursor = Cursor(content)
         letters = alphabet_from_bytes(cursor, count)
         if letters.size < 2:
-            cursor.end()
-            if letters.size == 0 and count:
-                raise damaged("it has no symbols")
-            return tensor(np.repeat(letters, count))
+            return tensor(repeated(cursor, letters, count))
         lengths = unpack_fixed(cursor.take(-(-5 * letters.size // 8)), 5, letters.size) + 1
         if int((1 << (LONGEST - lengths)).sum()) != 1 << LONGEST:
             raise damaged("its code words are not a complete code")

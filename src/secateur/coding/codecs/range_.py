@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from secateur.coding.alphabet import alphabet_from_bytes, alphabet_to_bytes
+from secateur.coding.alphabet import alphabet_from_bytes, alphabet_to_bytes, repeated
 from secateur.coding.bits import Cursor, varint
 from secateur.coding.codecs.base import Whole, codec, damaged, entropy, tensor, whole
 from secateur.core.contracts import Codec
@@ -65,10 +65,7 @@ class Range(Codec):
         cursor = Cursor(content)
         letters = alphabet_from_bytes(cursor, count)
         if letters.size < 2:
-            cursor.end()
-            if letters.size == 0 and count:
-                raise damaged("it has no symbols")
-            return tensor(np.repeat(letters, count))
+            return tensor(repeated(cursor, letters, count))
         stored = None if self.adaptive else np.array([cursor.whole(2**20) for _ in range(letters.size)], dtype=np.int64)
         if stored is not None and int(stored.min()) < 1:
             raise damaged("a symbol never comes up")

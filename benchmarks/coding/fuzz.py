@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from secateur.coding import container, pack
+from secateur.coding import container, pack, stream
 from secateur.coding.codecs.range_ import available
 from secateur.coding.packing import read
+from secateur.coding.split import split
 from secateur.core.errors import CodecError
 from secateur.core.quantized import Quantized
 
@@ -102,9 +103,6 @@ FORMS_BY_HAND: Mapping[str, tuple[str, ...]] = {
 
 def with_form(form: str, codec: str) -> bytes:
     """A file whose tensor is written in a form and by a codec of our choice."""
-    from secateur.coding import stream  # noqa: PLC0415
-    from secateur.coding.split import split  # noqa: PLC0415
-
     random = np.random.default_rng(3)
     values = np.where(random.random((9, 20)) < 0.3, random.choice([-1.0, 0.5, 2.0], (9, 20)), 0)
     tensor = torch.from_numpy(values.astype(np.float32))

@@ -69,7 +69,7 @@ class OnGrid(nn.Module):
 
 def pool(*, choosing: bool) -> tuple[Any, list[Any], list[Any]]:
     """The photos' module, photos to learn from, and photos that judge: a sixth of the former while choosing."""
-    module, _, _ = subject._pictures()  # noqa: SLF001
+    module, _, _ = subject.pictures()
     found = module.split(module.photos())
     if not choosing:
         return module, list(found.calibration), list(found.held_out)
@@ -87,7 +87,7 @@ def rows(how: Settings, *, choosing: bool = False) -> Iterator[dict[str, Any]]:
     """Rounded, compensated, taught: bytes and agreement of each."""
     start = process_time()
     module, learn, judge = pool(choosing=choosing)
-    _, dense, _ = subject._pictures()  # noqa: SLF001
+    _, dense, _ = subject.pictures()
     exam = module.batch(judge)
     teacher = fold_norms(dense, exam[:1])
     drawn = generator(how.seed, "deep crops")

@@ -96,7 +96,7 @@ def prepared() -> Exam:
     torch.manual_seed(0)
     dense = lenet5()
     if CACHE.exists():
-        dense.load_state_dict(torch.load(CACHE))
+        dense.load_state_dict(torch.load(CACHE, weights_only=True))
     else:
         train_(dense, Batches(training, seed=0), DENSE)
         CACHE.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ class Task:
 
 def task(seed: int) -> Task:
     """Calibration on random crops of photos, with the dense network's own guesses as labels; held-out photos judge."""
-    photos, dense, exam = _pictures()
+    photos, dense, exam = pictures()
     crops = photos.random_crops(photos.split(photos.photos()).calibration, CALIBRATION, generator(seed, "crops"))
     data = [(part, _guesses(dense, part)) for part in crops.split(32)]
     wanted = _guesses(dense, exam)
@@ -52,7 +52,7 @@ def task(seed: int) -> Task:
 
 
 @cache
-def _pictures() -> tuple[Any, MobileNetV2, Tensor]:
+def pictures() -> tuple[Any, MobileNetV2, Tensor]:
     sys.path.insert(0, str(_EXAMPLE))  # the example is a folder of scripts, not a package
     import photos  # noqa: PLC0415
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
 from collections.abc import Mapping
 
 import torch
@@ -21,6 +18,7 @@ from secateur.graph.cost import cost
 from secateur.planning import Constraints, plan
 from secateur.planning.limits import Choices
 from secateur.testing import case as cases
+from secateur.testing.criterion import check_value
 
 _SHARES = (0.15, 0.3, 0.61, 0.99)
 
@@ -127,10 +125,7 @@ class AllocationContract:
 
     def test_value(self, allocation: Allocation) -> None:
         """An allocation is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(allocation).__module__])
-        assert eval(repr(allocation), dict(known)) == allocation
-        assert pickle.loads(pickle.dumps(allocation)) == allocation
-        assert hash(copy.deepcopy(allocation)) == hash(allocation)
+        check_value(allocation)
 
 
 def _left(graph: ChannelGraph, block: Block, gone: tuple[str, ...], of: str) -> float:

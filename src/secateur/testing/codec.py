@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +9,7 @@ from torch import Tensor
 from secateur.core.contracts import Codec
 from secateur.core.errors import CodecError, IncompatibleError
 from secateur.core.rng import generator
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 _LARGEST = 2**32 - 1
 
@@ -85,10 +81,7 @@ class CodecContract:
 
     def test_value(self, codec: Codec) -> None:
         """A codec is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(codec).__module__])
-        assert eval(repr(codec), dict(known)) == codec
-        assert pickle.loads(pickle.dumps(codec)) == codec
-        assert hash(copy.deepcopy(codec)) == hash(codec)
+        check_value(codec)
 
     def test_docstring(self, codec: Codec) -> None:
         """The docstring states formula and cost, and cites where a paper is named."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import sys
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +11,7 @@ from secateur.core.contracts import Call, CompactBlock
 from secateur.core.errors import UnsupportedError
 from secateur.core.rng import generator
 from secateur.measure.macs import macs
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 
 class CompactContract:
@@ -106,10 +104,7 @@ class CompactContract:
 
     def test_value(self, compact: CompactBlock) -> None:
         """A block is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(compact).__module__])
-        assert eval(repr(compact), dict(known)) == compact
-        assert pickle.loads(pickle.dumps(compact)) == compact
-        assert hash(copy.deepcopy(compact)) == hash(compact)
+        check_value(compact)
 
     def test_docstring(self, compact: CompactBlock) -> None:
         """The docstring states formula, shapes and cost, cites, and holds an example that runs."""

@@ -162,11 +162,7 @@ class CriterionContract:
     def test_c10_value(self, criterion: Criterion) -> None:
         """A criterion is a value: its repr makes it again; it pickles, hashes, copies, and cannot be changed."""
         assert dataclasses.is_dataclass(criterion)
-        known = vars(sys.modules[type(criterion).__module__])
-        assert eval(repr(criterion), dict(known)) == criterion
-        assert pickle.loads(pickle.dumps(criterion)) == criterion
-        assert copy.deepcopy(criterion) == criterion
-        assert hash(copy.deepcopy(criterion)) == hash(criterion)
+        check_value(criterion)
         for field in dataclasses.fields(criterion):
             try:
                 setattr(criterion, field.name, getattr(criterion, field.name))
@@ -192,6 +188,15 @@ class CriterionContract:
         check_docstring(type(criterion), ("Paper", "Formula", "Shapes", "Cost", "Differs", "Example"))
         if criterion.paper is not None:
             assert criterion.paper.cite()
+
+
+def check_value(plugin: object) -> None:
+    """A plug-in is a value: its repr makes it again; it pickles, hashes and copies."""
+    known = vars(sys.modules[type(plugin).__module__])
+    assert eval(repr(plugin), dict(known)) == plugin
+    assert pickle.loads(pickle.dumps(plugin)) == plugin
+    assert copy.deepcopy(plugin) == plugin
+    assert hash(copy.deepcopy(plugin)) == hash(plugin)
 
 
 def check_docstring(plugin: type, sections: tuple[str, ...]) -> None:

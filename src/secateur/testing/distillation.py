@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
-
 import torch
 from torch import Tensor
 
 from secateur.core.contracts import DistillLoss, Outputs
 from secateur.core.rng import generator
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 _BATCH, _CLASSES = 5, 4
 
@@ -74,10 +70,7 @@ class DistillationContract:
 
     def test_value(self, distillation: DistillLoss) -> None:
         """A loss is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(distillation).__module__])
-        assert eval(repr(distillation), dict(known)) == distillation
-        assert pickle.loads(pickle.dumps(distillation)) == distillation
-        assert hash(copy.deepcopy(distillation)) == hash(distillation)
+        check_value(distillation)
 
     def test_docstring(self, distillation: DistillLoss) -> None:
         """The docstring states formula, shapes and cost, cites, and holds an example that runs."""

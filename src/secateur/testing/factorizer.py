@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
-import sys
 from itertools import combinations, pairwise
 
 import torch
@@ -15,7 +13,7 @@ from secateur.core.contracts import Call, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError, UnsupportedError
 from secateur.core.rng import generator
 from secateur.measure.macs import macs
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 _EXACT = 1e-9
 
@@ -157,10 +155,7 @@ class FactorizerContract:
 
     def test_value(self, factorizer: Factorizer) -> None:
         """A factorizer is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(factorizer).__module__])
-        assert eval(repr(factorizer), dict(known)) == factorizer
-        assert pickle.loads(pickle.dumps(factorizer)) == factorizer
-        assert hash(copy.deepcopy(factorizer)) == hash(factorizer)
+        check_value(factorizer)
 
     def test_docstring(self, factorizer: Factorizer) -> None:
         """The docstring states formula, shapes and cost, cites, and holds an example that runs."""

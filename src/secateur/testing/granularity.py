@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
-
 import torch
 from torch import Tensor
 
@@ -18,6 +14,7 @@ from secateur.planning import plan
 from secateur.planning.select import select
 from secateur.testing import case as cases
 from secateur.testing.case import Case
+from secateur.testing.criterion import check_value
 
 
 class GranularityContract:
@@ -130,10 +127,7 @@ class GranularityContract:
 
     def test_value(self, granularity: Granularity) -> None:
         """A granularity is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(granularity).__module__])
-        assert eval(repr(granularity), dict(known)) == granularity
-        assert pickle.loads(pickle.dumps(granularity)) == granularity
-        assert hash(copy.deepcopy(granularity)) == hash(granularity)
+        check_value(granularity)
 
 
 def _subjects(granularity: Granularity) -> list[Case]:

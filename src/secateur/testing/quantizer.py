@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
 from typing import Any
 
 import torch
@@ -16,7 +13,7 @@ from secateur.core.quantized import Quantized
 from secateur.core.rng import generator
 from secateur.quantize import dequantize_, quantize, quantized_of
 from secateur.quantize.weights import Train
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 
 class QuantizerContract:
@@ -109,10 +106,7 @@ class QuantizerContract:
 
     def test_value(self, quantizer: Quantizer) -> None:
         """A quantizer is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(quantizer).__module__])
-        assert eval(repr(quantizer), dict(known)) == quantizer
-        assert pickle.loads(pickle.dumps(quantizer)) == quantizer
-        assert hash(copy.deepcopy(quantizer)) == hash(quantizer)
+        check_value(quantizer)
 
     def test_docstring(self, quantizer: Quantizer) -> None:
         """The docstring states formula, shapes, cost and departures, and cites where a paper is named."""

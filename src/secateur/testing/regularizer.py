@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +13,7 @@ from secateur.apply.masking import mask_, masks_of, unmask_
 from secateur.core.contracts import Regularizer
 from secateur.core.moment import Moment
 from secateur.testing import case as cases
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 
 class RegularizerContract:
@@ -117,10 +114,7 @@ class RegularizerContract:
 
     def test_value(self, regularizer: Regularizer) -> None:
         """A regulariser is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(regularizer).__module__])
-        assert eval(repr(regularizer), dict(known)) == regularizer
-        assert pickle.loads(pickle.dumps(regularizer)) == regularizer
-        assert hash(copy.deepcopy(regularizer)) == hash(regularizer)
+        check_value(regularizer)
 
     def test_docstring(self, regularizer: Regularizer) -> None:
         """The docstring states formula and cost, and cites where a paper is named."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import sys
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +16,7 @@ from secateur.core.rng import generator
 from secateur.granularity import Channel
 from secateur.testing import case as cases
 from secateur.testing.case import Case
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 
 class RepairContract:
@@ -79,10 +77,7 @@ class RepairContract:
 
     def test_value(self, repair: Repair) -> None:
         """A repair is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(repair).__module__])
-        assert eval(repr(repair), dict(known)) == repair
-        assert pickle.loads(pickle.dumps(repair)) == repair
-        assert hash(copy.deepcopy(repair)) == hash(repair)
+        check_value(repair)
 
     def test_docstring(self, repair: Repair) -> None:
         """The docstring states formula and cost, and cites where a paper is named."""

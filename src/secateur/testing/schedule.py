@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-import sys
-
 from secateur.core.contracts import Schedule
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 _FINALS = (0.01, 0.1, 1 / 3, 0.5, 0.9, 1.0)
 _TIMES = tuple(step / 50 for step in range(51))
@@ -48,10 +44,7 @@ class ScheduleContract:
 
     def test_value(self, schedule: Schedule) -> None:
         """A schedule is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(schedule).__module__])
-        assert eval(repr(schedule), dict(known)) == schedule
-        assert pickle.loads(pickle.dumps(schedule)) == schedule
-        assert hash(copy.deepcopy(schedule)) == hash(schedule)
+        check_value(schedule)
 
     def test_docstring(self, schedule: Schedule) -> None:
         """The docstring states the formula, and cites where a paper is named."""

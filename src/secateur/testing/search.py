@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import pickle
 import random
-import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +15,7 @@ from secateur.granularity import Channel
 from secateur.planning.limits import Choices
 from secateur.search.base import Attempt
 from secateur.testing import case as cases
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 
 _EVALUATIONS = 12
 
@@ -68,10 +65,7 @@ class SearchContract:
 
     def test_value(self, search: Search) -> None:
         """A search is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(search).__module__])
-        assert eval(repr(search), dict(known)) == search
-        assert pickle.loads(pickle.dumps(search)) == search
-        assert hash(copy.deepcopy(search)) == hash(search)
+        check_value(search)
 
     def test_docstring(self, search: Search) -> None:
         """The docstring states formula and cost, and cites where a paper is named."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import sys
 
 import torch
 from torch import Tensor
@@ -18,7 +16,7 @@ from secateur.criteria import Magnitude
 from secateur.granularity import Weight
 from secateur.schedules import Geometric
 from secateur.testing import case as cases
-from secateur.testing.criterion import check_docstring
+from secateur.testing.criterion import check_docstring, check_value
 from secateur.training import Session
 
 _STEPS = 24
@@ -69,10 +67,7 @@ class SurgeryContract:
 
     def test_value(self, surgery: Surgery) -> None:
         """A surgery is a value: its repr makes it again; it pickles, hashes and copies."""
-        known = vars(sys.modules[type(surgery).__module__])
-        assert eval(repr(surgery), dict(known)) == surgery
-        assert pickle.loads(pickle.dumps(surgery)) == surgery
-        assert hash(copy.deepcopy(surgery)) == hash(surgery)
+        check_value(surgery)
 
     def test_docstring(self, surgery: Surgery) -> None:
         """The docstring states formula and cost, and cites where a paper is named."""

@@ -112,7 +112,7 @@ def mobilenet_weights(seed: int) -> None:
 
 def mobilenet_channels(seed: int) -> None:
     """Channels of MobileNetV2."""
-    mobilenet("mobilenet channels", seed, methods.few(methods.channels(seed)), methods.CHANNELS)
+    mobilenet("mobilenet channels", seed, methods.few(methods.channels(seed)), methods.THIN_CHANNELS)
 
 
 def sentences(seed: int) -> None:

@@ -50,8 +50,9 @@ def weights(seed: int) -> tuple[Method, ...]:
     )
 
 
-def channels(seed: int) -> tuple[Method, ...]:
-    """Channels, the same share of every group, a budget in multiply-accumulates."""
+def channels(seed: int, *, fitted: int = 8) -> tuple[Method, ...]:
+    """Channels, the same share of every group, a budget in multiply-accumulates; `fitted` batches for least squares."""
+    least_squares = LeastSquares(batches=fitted)
     return (
         _channel("random", Random(seed=seed)),
         _channel("magnitude", Magnitude(p=1)),
@@ -59,10 +60,10 @@ def channels(seed: int) -> tuple[Method, ...]:
         _channel("apoz", APoZ()),
         _channel("hrank", HRank()),
         _channel("taylor", Taylor()),
-        _channel("random + least_squares", Random(seed=seed), LeastSquares()),
-        _channel("magnitude + least_squares", Magnitude(p=1), LeastSquares()),
-        _channel("thinet", ThiNet(), LeastSquares()),
-        _channel("lasso", Lasso(), LeastSquares()),
+        _channel("random + least_squares", Random(seed=seed), least_squares),
+        _channel("magnitude + least_squares", Magnitude(p=1), least_squares),
+        _channel("thinet", ThiNet(), least_squares),
+        _channel("lasso", Lasso(), least_squares),
         _channel("obs_channel", OBSChannel(), OBSUpdate()),
     )
 
@@ -98,7 +99,6 @@ _FEW = (
     "sparsegpt",
     "exact_obs",
     "taylor",
-    "thinet",
     "magnitude + least_squares",
     "obs_channel",
 )

@@ -107,7 +107,7 @@ def mobilenet(task: str, seed: int, compared: Sequence[Method], keeps: Sequence[
 
 def mobilenet_weights(seed: int) -> None:
     """Single weights of MobileNetV2."""
-    mobilenet("mobilenet weights", seed, methods.few(methods.weights(seed)), methods.WEIGHTS)
+    mobilenet("mobilenet weights", seed, methods.few(methods.weights(seed)), methods.THIN_WEIGHTS)
 
 
 def mobilenet_channels(seed: int) -> None:

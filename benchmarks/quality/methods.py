@@ -29,6 +29,7 @@ from secateur.repair import LeastSquares, OBSUpdate, SparseGPTUpdate
 WEIGHTS = (0.6, 0.45, 0.3, 0.2, 0.1)
 CHANNELS = (0.9, 0.8, 0.7, 0.6, 0.5)
 #: MobileNetV2 is thin already: without training, half of it guesses.
+THIN_WEIGHTS = (0.8, 0.7, 0.6, 0.5, 0.4)
 THIN_CHANNELS = (0.95, 0.9, 0.85, 0.8, 0.7)
 
 
@@ -97,7 +98,7 @@ _FEW = (
     "wanda",
     "obs",
     "sparsegpt",
-    "exact_obs",
+    "magnitude + obs_update",
     "taylor",
     "magnitude + least_squares",
     "obs_channel",

@@ -1,5 +1,8 @@
 """What tracing refuses, what it survives, and what it must not do to the model."""
 
+import gc
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -103,6 +106,20 @@ class TestErrors:
         graph = trace(model, TINY["packed_attention"].example())
         assert {n: g.units for n, g in graph.cuttable.items()} == TINY["packed_attention"].groups
 
+    def test_the_garbage_collector_is_as_before(self):
+        model = TINY["chain"].build()
+        for given, why in ((floats(2, 4, 6, 6), pytest.raises(TraceError)), (floats(2, 3, 6, 6), nullcontext())):
+            with why:
+                trace(model, given)
+            assert gc.get_freeze_count() == 0
+        gc.freeze()
+        try:
+            frozen = gc.get_freeze_count()
+            trace(model, floats(2, 3, 6, 6))
+            assert 0 < gc.get_freeze_count() <= frozen
+        finally:
+            gc.unfreeze()
+
     def test_a_model_that_cannot_be_copied(self):
         model = nn.Linear(3, 3)
         model.kept = model.weight * 2
@@ -180,6 +197,30 @@ class TestAliases:
         assert torch.equal(x, floats(2, 4)) and x._version == 0
         sound(model, graph, (x,))
         assert torch.equal(x, floats(2, 4))
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda w: w.data.clamp_(max=0.01),
+            lambda w: torch.mul(w, 2, out=w.data),
+            lambda w: w.view(-1)[:3].zero_(),
+        ],
+    )
+    @pytest.mark.parametrize("depth", [False, True])
+    def test_weights_that_forward_writes_to(self, write, depth):
+        """In the model they stay what they are, also where the forward catches whatever an operator raises."""
+
+        def function(m, x):
+            try:
+                write(m.a.weight)
+            except Exception:
+                return x
+            return m.b(torch.relu(m.a(x)))
+
+        model = strengthen_(Net(function, a=linear(4, 6), b=linear(6, 2))).eval()
+        with untouched(model):
+            graph = trace(model, floats(2, 4), depth=depth)
+        assert graph.groups["a"].units == 6
 
     def test_buffers_that_forward_updates(self):
         model = Net(lambda m, x: m.b(m.a(x) - m.mean.mul_(0.5)), a=linear(), b=linear(6, 3))

@@ -294,14 +294,19 @@ def _pop(stack: list[_Frame]) -> None:
     stack.pop()
 
 
-def private_copy(model: nn.Module) -> nn.Module:
+def private_copy(model: nn.Module, *, shared: bool = False) -> nn.Module:
     """A deep copy in eval mode.
+
+    Args:
+        model: what to copy.
+        shared: whether its plain parameters lie in the same memory as the model's, and must not be written to.
 
     Raises:
         TraceError: the model cannot be copied.
     """
+    plain = [p for p in model.parameters() if shared and type(p) is nn.Parameter]
     try:
-        return copied(model).eval()
+        return copied(model, {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in plain}).eval()
     except (RuntimeError, TypeError) as error:
         raise TraceError(
             f"the model cannot be copied ({error}). Secateur works on copies; remove what cannot be copied, "

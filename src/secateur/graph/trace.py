@@ -55,7 +55,7 @@ def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False, depth: 
 
 @contextmanager
 def _young_garbage_only() -> Iterator[None]:
-    """Let the garbage collector leave alone what was there before: looking through all of torch takes a third of a pass.
+    """Let the garbage collector leave alone what was there before: a look through all of torch costs a third of a pass.
 
     What is made inside is collected as ever.
     """

@@ -34,6 +34,8 @@ MOVING = frozenset(
         "aten::flip", "aten::roll", "aten::movedim", "aten::unsafe_split", "aten::unsafe_split_with_sizes",
     }
 )  # fmt: skip
+#: Those of them that may put an entry in several places.
+_REPEATING = frozenset({"aten::expand", "aten::repeat"})
 #: Operators that make nothing but zeros, which any factor leaves alone.
 _ZEROS = frozenset({"aten::zeros", "aten::new_zeros", "aten::zeros_like"})
 #: Operators that read how long a tensor is, and none of its entries.
@@ -158,10 +160,18 @@ class _Search:
 
     def moved(self, call: Call, number: int, wanted: Tensor, ref: Ref) -> bool:
         place = _place(call, ref)
-        pieces = self.known.once(lambda: _sources(call, place, wanted), wanted, "moved", place, _likes(call))
+        pieces = self.known.once(lambda: self.sources(call, place, wanted), wanted, "moved", place, _likes(call))
         return pieces is not None and all(
             self.scale(s, number, piece) for s, piece in zip(call.refs(), pieces, strict=True)
         )
+
+    def sources(self, call: Call, place: int, wanted: Tensor) -> list[Tensor] | None:
+        """The entries that a movement takes to `wanted` in one of its results; None where they go elsewhere, too."""
+        refs = call.refs()
+        one_to_one = call.name not in _REPEATING and len(refs) == 1 and _size(refs[0]) == wanted.numel()
+        if one_to_one and self.known.once(lambda: bool(wanted.all()), wanted, "whole"):
+            return [self.known.all_of(refs[0].shape)]  # everything comes from everything
+        return _sources(call, place, wanted)
 
     def product(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
         left, right, bias = (call.bound.get(n) for n in _PRODUCTS[call.name])

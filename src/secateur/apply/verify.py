@@ -147,7 +147,7 @@ def _pair(model: nn.Module, plan: PruningPlan, trial: Trial) -> tuple[nn.Module,
     theirs = {p.data_ptr() for p in masked.parameters()}
     for p in own:
         p.data = p.data.clone() if p.data_ptr() in theirs else p.data
-    return silence_(masked, plan, plan.masks()), shrunk
+    return silence_(masked, plan), shrunk
 
 
 def _plain(model: nn.Module) -> list[nn.Parameter]:

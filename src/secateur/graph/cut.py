@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from secateur.core.groups import Attribute, ChannelGraph
+from secateur.core.groups import Attribute, ChannelGraph, Rescaling
 from secateur.graph.attention import settle_fast_paths_
 
 #: Memory layouts beside the usual one, and for how many dims they exist.
@@ -50,13 +50,8 @@ def _cut_(
     tensors: Mapping[str, Tensor], graph: ChannelGraph, kept: Mapping[str, Tensor], widths: Mapping[str, int]
 ) -> None:
     """Cut tensors, and rescale what makes up for numbers that follow a width."""
-    for one in graph.rescalings:
-        factor = one.factor(graph.full, widths)
-        if factor != 1.0:
-            tensor = tensors[one.tensor]
-            entries = one.entries.to(tensor.device)
-            tensor.data = tensor.data.index_copy(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
-    for name, by_dim in graph.dim_keeps(kept).items():
+    keeps = graph.dim_keeps(kept)
+    for name, by_dim in keeps.items():
         tensor = tensors[name]
         index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
         if tensor.grad is not None:
@@ -65,6 +60,22 @@ def _cut_(
             tensor.grad = grad
         else:
             tensor.data = _select(tensor.data, index)
+    for one in graph.rescalings:
+        factor = one.factor(graph.full, widths)
+        if factor != 1.0:
+            _rescale_(tensors[one.tensor], one, factor, keeps.get(one.tensor, {}))
+
+
+def _rescale_(tensor: Tensor, one: Rescaling, factor: float, keeps: Mapping[int, Tensor]) -> None:
+    """Multiply what is left of the entries of a tensor that has been cut along the dims of `keeps`."""
+    if not keeps:
+        tensor.data = tensor.data.clone()  # it may share its memory with other models
+    entries = one.entries
+    if one.dim in keeps:
+        left = keeps[one.dim]
+        entries = (left.cumsum(0) - 1)[entries[left[entries]]]
+    entries = entries.to(tensor.device)
+    tensor.data.index_copy_(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
 
 
 def remove_(model: nn.Module, names: Iterable[str]) -> None:

@@ -14,6 +14,8 @@ from secateur.apply.verify import difference, outputs, strengthen_, verify
 from secateur.bench.zoo.vit import ViT
 from secateur.core.errors import IncompatibleError, TraceError, VerificationError
 from secateur.core.example import Example
+from secateur.core.plan import PruningPlan
+from secateur.granularity import Channel
 from secateur.graph.trace import trace
 from secateur.testing.models import TINY
 from secateur.testing.system import check_cost, check_dead_units, prepare, random_plan, untouched
@@ -352,6 +354,25 @@ class TestSizes:
     def test_unequal_cuts_under_one_integer(self):
         prepared = prepare(TINY["attention"])
         sound(prepared.model, prepared.graph, TINY["attention"].inputs(), seeds=range(8))
+
+    def test_two_integers_that_must_not_come_to_be_equal(self):
+        class Widening(nn.Module):
+            def __init__(self, width, out):
+                super().__init__()
+                self.width, self.out = width, out
+                self.norm, self.inner, self.skip = nn.LayerNorm(width), nn.Linear(width, out), nn.Linear(width, out)
+
+            def forward(self, x):
+                y = self.inner(self.norm(x)).view(len(x), -1, self.out).amax(1)
+                return y + (self.skip(x) if self.width != self.out else x)
+
+        layers = {"a": linear(4, 6), "b": Widening(6, 12), "c": Widening(12, 24), "d": linear(24, 3)}
+        model, graph = traced(lambda m, x: m.d(m.c(m.b(m.a(x)))), floats(2, 4), **layers)
+        least = {name: group.minimum for name, group in graph.cuttable.items()}
+        assert least == {"a": 1, "b.inner": 7, "c.inner": 13}
+        sound(model, graph, (floats(2, 4),), seeds=range(8))
+        kept = {name: torch.arange(graph.groups[name].units) < n for name, n in least.items()}
+        verify(model, PruningPlan(kept, Channel(), graph))
 
     def test_a_batch_that_reaches_into_the_channels(self):
         """At batch 1 this reshape mixes nothing, at batch 2 it does; a larger batch is tried before a cut is handed over."""

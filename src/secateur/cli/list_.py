@@ -29,7 +29,7 @@ from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
-from secateur.search import SEARCHES
+from secateur.search import SEARCHES, ChannelGenetic, ParticleFilter
 from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -39,6 +39,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
     "searches": SEARCHES,
+    "mask-searches": {"particle_filter": ParticleFilter, "channel_genetic": ChannelGenetic},
     "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,

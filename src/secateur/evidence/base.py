@@ -30,6 +30,14 @@ def weighted_mean(a: Mapping[str, Tensor], b: Mapping[str, Tensor], na: int, nb:
     return {name: (a[name] * na + b[name] * nb) / (na + nb) for name in a}
 
 
+def add_(sums: dict[str, Tensor], name: str, more: Tensor) -> None:
+    """Add to a sum in place: new tensors for every batch, kept among large ones that go, would scatter the memory."""
+    if name in sums:
+        sums[name] += more
+    else:
+        sums[name] = more.clone()
+
+
 def layers(model: nn.Module, names: set[str]) -> dict[str, nn.Module]:
     """The convolutions and linear layers behind those of the weight `names` that belong to one."""
     found: dict[str, nn.Module] = {}
@@ -114,7 +122,7 @@ class InputAverage(Collector):
         with torch.no_grad():
             found = self.figures(name, module, x)
             added = found.sum(0, dtype=torch.promote_types(found.dtype, torch.float32)).cpu()
-        self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
+        add_(self._sums, name, added)
         self._counts[name] = self._counts.get(name, 0) + len(found)
 
     @abstractmethod

@@ -8,7 +8,7 @@ import signal
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -47,13 +47,13 @@ on one thread for evidence and scores (for repairs: the repair): 4 batches of 64
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-criteria ARGS=…", description=__doc__)
     parser.add_argument("--steps", nargs="+", default=list(TITLES), choices=TITLES)
-    parser.add_argument("--only", nargs="+", default=(), help="methods to measure; the other rows stay as they are")
+    parser.add_argument("--only", nargs="+", default=(), help="rows to measure; the others stay as they are")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     for step in wanted.steps:
-        made = {"layer": scale.table, "images": images.table}.get(step) or partial(methods, wanted.only)
-        text = made()
-        PAGE.write_text(page({**sections(PAGE.read_text()), TITLES[step]: text}))
+        had = sections(PAGE.read_text())
+        made = {"layer": lambda *_: scale.table(), "images": images.table, "methods": methods}[step]
+        PAGE.write_text(page({**had, TITLES[step]: made(wanted.only, had.get(TITLES[step], ""))}))
 
 
 def sections(text: str) -> dict[str, str]:
@@ -68,14 +68,14 @@ def page(found: Mapping[str, str]) -> str:
     return "\n".join([f"# Methods beside their oracles\n\nWritten by {__doc__}\n", *parts])
 
 
-def methods(only: Sequence[str]) -> str:
+def methods(only: Sequence[str] = (), had: str = "") -> str:
     """Every criterion and repair: oracle, error, seconds."""
     names = [one.name for one in pkgutil.iter_modules(oracles.__path__) if not one.name.startswith("_")]
     kinds = {"criterion": CRITERIA, "repair": REPAIRS}
     missing = [name for registry in kinds.values() for name in registry if name not in names]
     if missing:
         raise SystemExit(f"no oracle for {', '.join(missing)}; write benchmarks/criteria/oracles/<name>.py")
-    before = _rows(sections(PAGE.read_text()).get(TITLES["methods"], "")) if only else {}
+    before = _rows(had) if only else {}
     rows = []
     for kind, registry in kinds.items():
         for name, plugin in registry.items():

@@ -1,14 +1,13 @@
 """Evidence about MobileNetV2 over 1,024 pictures: one pass for each kind of quantity, seconds and memory.
 
-python -m benchmarks.criteria.images [--count 1024]
+python -m benchmarks.criteria.images
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
@@ -37,6 +36,7 @@ from secateur.evidence import (
 from secateur.graph.trace import trace
 
 BATCH = 16
+COUNT = 1024
 #: What is collected together.
 KINDS: dict[str, tuple[type[Collector], ...]] = {
     "inputs of layers": (InputMean, InputAbsolute, InputZeros, InputNorm, PatchMean, PooledInput, BlockCosine),
@@ -77,16 +77,16 @@ class Watch:
             print(f"{self.what}: {done} of {total} batches, {self.peaks[-1]:.2f} GiB", flush=True)
 
 
-def row(kind: str, count: int) -> str:
+def row(kind: str) -> str:
     """One row of the table, in a process of its own, so that its peak of memory is its own."""
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (kind, count))
+        return pool.apply(measured, (kind,))
 
 
-def measured(kind: str, count: int) -> str:
+def measured(kind: str) -> str:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model, data, watch = MobileNetV2().eval(), Pictures(count), Watch(kind)
+    model, data, watch = MobileNetV2().eval(), Pictures(COUNT), Watch(kind)
     graph = trace(model, next(iter(data))[0][:1], depth=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     start = time.process_time()
@@ -101,23 +101,19 @@ def measured(kind: str, count: int) -> str:
     )
 
 
-def table(count: int = 1024) -> str:
-    """The section of the page."""
+def table(only: Sequence[str] = (), before: str = "") -> str:
+    """The section of the page; rows of kinds that are not asked for stay as they were `before`."""
     head = (
-        f"MobileNetV2, {count:,} random pictures of 224 px in batches of {BATCH}; every row is one walk through the "
+        f"MobileNetV2, {COUNT:,} random pictures of 224 px in batches of {BATCH}; every row is one walk through the "
         "data, in a process of its own. Seconds are CPU time on one thread; memory is the most that the process has "
         "had, before the walk, after a quarter of it, and at its end.\n\n"
         "| what is collected together | batches | seconds | evidence, MiB | before, GiB | a quarter, GiB | end, GiB |\n"
         "|---|--:|--:|--:|--:|--:|--:|"
     )
-    return "\n".join([head, *(row(kind, count) for kind in KINDS)])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1024)
-    print(table(parser.parse_args().count))
+    had = {kind: line for line in before.splitlines() for kind in KINDS if line.startswith(f"| {kind}: ")}
+    stays = {kind: line for kind, line in had.items() if only and kind not in only}
+    return "\n".join([head, *(stays.get(kind) or row(kind) for kind in KINDS)])
 
 
 if __name__ == "__main__":
-    main()
+    print(table())

@@ -80,13 +80,13 @@ class Watch:
 def row(kind: str) -> str:
     """One row of the table, in a process of its own, so that its peak of memory is its own."""
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (kind,))
+        return pool.apply(measured, (kind, COUNT))
 
 
-def measured(kind: str) -> str:
+def measured(kind: str, count: int) -> str:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model, data, watch = MobileNetV2().eval(), Pictures(COUNT), Watch(kind)
+    model, data, watch = MobileNetV2().eval(), Pictures(count), Watch(kind)
     graph = trace(model, next(iter(data))[0][:1], depth=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     start = time.process_time()

@@ -24,19 +24,13 @@ def _best(net: str, seed: int) -> Iterator[dict[str, Any]]:
     yield from best.rows(net, seed, progress=_progress)
 
 
-def _smaller(net: str, seed: int) -> Iterator[dict[str, Any]]:
-    if net in best.SMALLER:
-        for row in best.rows(net, seed, plan=best.SMALLER[net], progress=_progress):
-            yield {**row, "row": f"{row['row']}, fewer left"}
-
-
 def _mobilenet(_: str, seed: int) -> Iterator[dict[str, Any]]:
     how = mobilenet.Settings(seed=seed)
     for row in mobilenet.rows(how):
         yield {**asdict(how), **row, "bits": row["bits"]}
 
 
-PARTS: dict[str, Rows] = {"han": han.rows, "best": _best, "smaller": _smaller, "mobilenet": _mobilenet}
+PARTS: dict[str, Rows] = {"han": han.rows, "best": _best, "mobilenet": _mobilenet}
 
 
 def main() -> None:

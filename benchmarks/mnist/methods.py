@@ -32,19 +32,34 @@ class Paper:
     error: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrow:
+    """A step before the recipe: fewer hidden units, the strongest, trained again with the whole network as teacher.
+
+    Attributes:
+        units: how many stay, by layer.
+        train: that training.
+    """
+
+    units: Mapping[str, int]
+    train: FineTune
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the table.
 
     Attributes:
-        recipe: by network.
+        recipe: by network; budgets count from the whole network.
         paper: published figures by network.
+        narrow: by network, what comes before the recipe.
         moved: share of images that are moved a little, anew on every walk.
-        taught: whether the dense network is teacher.
+        taught: whether the network that the recipe starts from is teacher.
     """
 
     recipe: Mapping[str, Recipe]
     paper: Mapping[str, Paper] = field(default_factory=dict)
+    narrow: Mapping[str, Narrow] = field(default_factory=dict)
     moved: float = 0.0
     taught: bool = False
 
@@ -155,7 +170,12 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": _sparse_vd(68, 24, 3e-3), "lenet5": _sparse_vd(280, 10, 3e-3)},
         {"lenet_300_100": Paper(68, 1.92), "lenet5": Paper(280, 0.75)},
     ),
-    "own": Entry({"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(200, 12, 3e-3)}, moved=0.5, taught=True),
+    "own": Entry(
+        {"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(280, 25, 3e-3)},
+        narrow={"lenet5": Narrow(units={"conv1": 10, "conv2": 30, "fc1": 120}, train=_adam(5, 2e-3))},
+        moved=0.5,
+        taught=True,
+    ),
     **{
         title: Entry({"lenet5_channels": how})
         for title, how in {

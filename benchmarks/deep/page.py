@@ -10,6 +10,7 @@ from textwrap import fill
 from typing import Any
 
 from benchmarks.deep.best import PLANS
+from benchmarks.mnist.methods import ENTRIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "deep.md"
 TITLES = {"lenet_300_100": "LeNet-300-100, 266,610 parameters", "lenet5": "LeNet-5 (Caffe), 431,080 parameters"}
@@ -57,9 +58,9 @@ paper's. Paper's figures in the last column.
 """
 BITS = {"lenet_300_100": "6", "lenet5": "8 in convolutions, 5 elsewhere"}
 BEST = """
-{first} by the project's own recipe, biases too; units that emptied are folded away; {magnitudes} magnitudes for each
-weight, 2 for each bias, with either sign and no level at zero, trained together with the weights behind them on the
-fixed mask, with the network before pruning as teacher; levels rounded to bfloat16; hidden units in the order that packs
+{first} by the project's own recipe, biases too: the row `own` of [mnist.md](mnist.md). Units that emptied are folded
+away; {magnitudes} magnitudes for each weight, 2 for each bias, with either sign and no level at zero, trained together
+with the weights behind them on the fixed mask for {epochs} epochs, with the network before pruning as teacher; levels rounded to bfloat16; hidden units in the order that packs
 best. Files hold the original shapes. {published} {chosen}
 """
 BYTES = """
@@ -90,7 +91,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         han = [r for r in mine if r["part"] == "han"]
         if han:
             parts += [HAN.format(bits=BITS[net]), _lenets(han, PAPER[net])]
-        best = [r for r in mine if r["part"] in ("best", "smaller")]
+        best = [r for r in mine if r["part"] == "best"]
         if best:
             files = [r for r in best if r["row"] == best[-1]["row"]]
             size, ideal = mean(r["bytes"] for r in files), mean(r["ideal"] for r in files)
@@ -115,10 +116,18 @@ def _runtimes() -> str:
 
 
 def _how(net: str) -> str:
-    plan = PLANS[net]
-    units = ", ".join(f"{count} in {name}" for name, count in plan.units.items())
-    first = f"Cut to fewer hidden units ({units}), trained, and pruned" if units else "Pruned"
-    told = BEST.format(first=first, magnitudes=plan.magnitudes, published=PUBLISHED[net], chosen=CHOSEN[net])
+    plan, narrow = PLANS[net], ENTRIES["own"].narrow
+    first = "Pruned"
+    if net in narrow:
+        units = ", ".join(f"{count} in {name}" for name, count in narrow[net].units.items())
+        first = f"Cut to fewer hidden units ({units}), trained, and pruned"
+    told = BEST.format(
+        first=first,
+        magnitudes=plan.magnitudes,
+        epochs=f"{plan.values.epochs:g}",
+        published=PUBLISHED[net],
+        chosen=CHOSEN[net],
+    )
     return f"\n### The smallest file\n\n{fill(told.strip(), 120)}\n"
 
 

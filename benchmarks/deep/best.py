@@ -12,7 +12,7 @@ from torch import nn
 import secateur
 from benchmarks.deep.units import best_arranged, in_full, silenced
 from benchmarks.mnist.data import Moved, splits
-from benchmarks.mnist.run import BATCH, OUT, Progress, dense, network, pruned
+from benchmarks.mnist.run import BATCH, OUT, Progress, network, pruned
 from benchmarks.mnist.teaching import Taught, taught
 from secateur.bench.tasks.images import Batches
 from secateur.core.recipe import FineTune
@@ -54,11 +54,10 @@ def rows(
     plan = plan or PLANS[net]
     train, test = splits(choosing=choosing)
     exam = Batches(test, 1000, seed=None)
-    whole = dense(net, seed, train, choosing=choosing, progress=progress)
-    sparse, teacher = pruned("own", net, seed, choosing=choosing, progress=progress)
+    sparse, whole = pruned("own", net, seed, choosing=choosing, progress=progress)
     left, count = nonzeros(sparse), parameters(whole)
     yield {"row": "pruned", "error": _error(sparse, exam), "factor": count / left, "left": left}
-    lesson: Any = Taught(Moved(train, BATCH, seed=seed + 1000), teacher)
+    lesson: Any = Taught(Moved(train, BATCH, seed=seed + 1000), whole)
     student = quantized(silenced(sparse), plan)
     train_(student, lesson, plan.values, loss=taught, progress=progress, what="values")
     small = dequantize_(student)

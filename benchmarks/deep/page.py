@@ -60,7 +60,7 @@ BITS = {"lenet_300_100": "6", "lenet5": "8 in convolutions, 5 elsewhere"}
 BEST = """
 {first} by the project's own recipe, biases too: the row `own` of [mnist.md](mnist.md). Units that emptied are folded
 away; {magnitudes} magnitudes for each weight, 2 for each bias, with either sign and no level at zero, trained together
-with the weights behind them on the fixed mask for {epochs} epochs, with the network before pruning as teacher; levels
+with the weights behind them on the fixed mask for {epochs} epochs, with the dense network as teacher; levels
 rounded to bfloat16; hidden units in the order that packs best. Files hold the original shapes. {published} {chosen}
 """
 BYTES = """

@@ -54,7 +54,7 @@ class Entry:
         paper: published figures by network.
         narrow: by network, what comes before the recipe.
         moved: share of images that are moved a little, anew on every walk.
-        taught: whether the network that the recipe starts from is teacher.
+        taught: whether the dense network is teacher.
     """
 
     recipe: Mapping[str, Recipe]
@@ -171,8 +171,8 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": Paper(68, 1.92), "lenet5": Paper(280, 0.75)},
     ),
     "own": Entry(
-        {"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(280, 25, 3e-3)},
-        narrow={"lenet5": Narrow(units={"conv1": 10, "conv2": 30, "fc1": 120}, train=_adam(5, 2e-3))},
+        {"lenet_300_100": _own(100, 40, 5e-3), "lenet5": _own(280, 25, 5e-3)},
+        narrow={"lenet5": Narrow(units={"conv1": 8, "conv2": 24, "fc1": 100}, train=_adam(5, 2e-3))},
         moved=0.5,
         taught=True,
     ),

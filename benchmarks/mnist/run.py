@@ -85,18 +85,16 @@ def _seconds_of_a_step(model: nn.Module, batches: Moved, steps: int = 40) -> flo
 def pruned(
     name: str, net: str, seed: int, *, choosing: bool = False, progress: Progress | None = None
 ) -> tuple[nn.Module, nn.Module]:
-    """The network of a row, and the one that its recipe started from; made now if they are not in `out/mnist`."""
+    """The network of a row, and the dense one; made now if they are not in `out/mnist`."""
     path = _path(f"{name}-{net}", seed, choosing=choosing)
     if not path.exists():
         run(name, net, seed, choosing=choosing, progress=progress)
     train, _ = splits(choosing=choosing)
-    start = dense(net, seed, train, choosing=choosing)
-    if net in ENTRIES[name].narrow:
-        start = narrowed(start, ENTRIES[name].narrow[net].units)
-        start.load_state_dict(load_file(_path(f"narrow-{net}", seed, choosing=choosing)))
-    model = copied(start)
+    whole = dense(net, seed, train, choosing=choosing)
+    narrow = ENTRIES[name].narrow
+    model = narrowed(whole, narrow[net].units) if net in narrow else copied(whole)
     model.load_state_dict(load_file(path))
-    return model, start
+    return model, whole
 
 
 def _in_terms_of(start: nn.Module, whole: nn.Module, budget: Budget | None) -> Budget:
@@ -120,10 +118,9 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
         start = narrowed(before, entry.narrow[net].units)
         lesson: Any = Taught(Moved(train, BATCH, seed=seed), before)
         train_(start, lesson, entry.narrow[net].train, loss=taught, progress=progress, what="narrow")
-        _save(start, _path(f"narrow-{net}", seed, choosing=choosing))
         recipe = replace(recipe, budget=_in_terms_of(start, before, recipe.budget))
     data: Any = Moved(train, BATCH, seed=seed, share=entry.moved) if entry.moved else Batches(train, BATCH, seed=seed)
-    data = Taught(data, start) if entry.taught else data
+    data = Taught(data, before) if entry.taught else data
     OUT.mkdir(parents=True, exist_ok=True)
     path = _path(f"{name}-{net}", seed, choosing=choosing, ending="pt")
     made = secateur.compress(

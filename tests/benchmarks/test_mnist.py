@@ -98,6 +98,6 @@ def test_budgets_count_from_the_whole_network(tmp_path, monkeypatch):
     whole = sum(p.numel() for p in mlp().parameters())
     assert (whole, found["left"]) == (7_960, 159)
     assert found["factor"] == whole / 159
-    sparse, start = run.pruned("own", "mlp", 0)
-    assert [p.shape[0] for p in start.parameters()] == [5, 5, 10, 10]
+    sparse, dense = run.pruned("own", "mlp", 0)
+    assert [[p.shape[0] for p in model.parameters()] for model in (sparse, dense)] == [[5, 5, 10, 10], [10, 10, 10, 10]]
     assert sum(int(p.count_nonzero()) for p in sparse.parameters()) == 159

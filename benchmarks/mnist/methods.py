@@ -95,7 +95,7 @@ def _han(net: str, epochs: float) -> Recipe:
     )
 
 
-def _dns(net: str, factor: float, epochs: float) -> Recipe:
+def _dns(net: str, factor: float, first: FineTune) -> Recipe:
     return Recipe(
         criterion=Magnitude(),
         granularity=Weight(biases=True),
@@ -103,8 +103,8 @@ def _dns(net: str, factor: float, epochs: float) -> Recipe:
         schedule=OneShot(),
         budget=Budget(1 / factor, "params"),
         surgery=Dynamic(gamma=1e-3, until=0.75),
-        sparsify=FineTune(epochs=epochs, lr=0.05, weight_decay=5e-4),
-        finetune=_adam(max(2, epochs / 4)),
+        sparsify=first,
+        finetune=_adam(4),
     )
 
 
@@ -159,7 +159,10 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": Paper(12, 1.59), "lenet5": Paper(12, 0.77)},
     ),
     "DNS": Entry(
-        {"lenet_300_100": _dns("lenet_300_100", 56, 16), "lenet5": _dns("lenet5", 108, 6)},
+        {
+            "lenet_300_100": _dns("lenet_300_100", 56, FineTune(epochs=16, lr=0.05)),
+            "lenet5": _dns("lenet5", 108, FineTune(epochs=10, lr=0.02)),
+        },
         {"lenet_300_100": Paper(56, 1.99), "lenet5": Paper(108, 0.91)},
     ),
     "ADMM": Entry(

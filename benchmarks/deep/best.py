@@ -43,7 +43,7 @@ def _adam(epochs: float, lr: float) -> FineTune:
 
 PLANS: Mapping[str, Plan] = {
     "lenet_300_100": Plan(magnitudes=8, values=_adam(12, 1e-3)),
-    "lenet5": Plan(magnitudes=4, values=_adam(20, 1e-3)),
+    "lenet5": Plan(magnitudes=4, values=_adam(20, 3e-3)),
 }
 
 

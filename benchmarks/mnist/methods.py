@@ -111,16 +111,16 @@ def _dns(net: str, factor: float, first: FineTune) -> Recipe:
     )
 
 
-def _admm(factor: float, epochs: float, finetune: float) -> Recipe:
+def _admm(factor: float, pull: ADMM, first: FineTune, last: FineTune) -> Recipe:
     return Recipe(
         criterion=Magnitude(),
         granularity=Weight(biases=True),
         allocation=LAMP(),
         schedule=OneShot(),
         budget=Budget(1 / factor, "params"),
-        regularizer=ADMM(rho=1e-3, growth=1.3, ceiling=0.1),
-        sparsify=_adam(epochs),
-        finetune=_adam(finetune),
+        regularizer=pull,
+        sparsify=first,
+        finetune=last,
     )
 
 
@@ -169,7 +169,10 @@ ENTRIES: dict[str, Entry] = {
         {"lenet_300_100": Paper(56, 1.99), "lenet5": Paper(108, 0.91)},
     ),
     "ADMM": Entry(
-        {"lenet_300_100": _admm(22.9, 14, 6), "lenet5": _admm(71.2, 6, 2)},
+        {
+            "lenet_300_100": _admm(22.9, ADMM(rho=1e-3, growth=1.3, ceiling=0.1), _adam(14), _adam(6)),
+            "lenet5": _admm(71.2, ADMM(rho=1e-3, growth=1.6, ceiling=1.0), _adam(12), _adam(5, 2e-3)),
+        },
         {"lenet5": Paper(71.2, None)},
     ),
     "sparse VD": Entry(

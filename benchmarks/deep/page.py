@@ -128,7 +128,7 @@ def _how(net: str) -> str:
         published=PUBLISHED[net],
         chosen=CHOSEN[net],
     )
-    return f"\n### The smallest file\n\n{fill(told.strip(), 120)}\n"
+    return f"\n### The smallest file\n\n{fill(told.strip(), 120, break_on_hyphens=False)}\n"
 
 
 def _lenets(records: Sequence[dict[str, Any]], paper: dict[str, str]) -> str:

@@ -52,7 +52,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
 def _table(net: str, records: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"\n## {TITLES[net]}\n",
-        fill(_chosen(net), 120) + "\n",
+        fill(_chosen(net), 120, break_on_hyphens=False) + "\n",
         "| method | seeds | dense error % | left | factor | error % | paper's factor | paper's error % | CPU minutes |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]

@@ -10,20 +10,16 @@ from torch import nn
 
 from secateur.apply.shrinking import shrink
 from secateur.comparison import compare
-from secateur.core.budget import Budget, TimeLimit, budget_of
+from secateur.core.budget import Budget
 from secateur.core.contracts import Batches, Quality
-from secateur.core.errors import BudgetError, MissingEvidenceError, UnsupportedError
+from secateur.core.errors import BudgetError, MissingEvidenceError
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import PruningPlan
 from secateur.core.recipe import Recipe
 from secateur.core.report import CompressionReport
-from secateur.criteria import Magnitude, Random
-from secateur.evidence import collect
 from secateur.graph.trace import trace
 from secateur.job import Job
-from secateur.measure.timing import share_in_time
 from secateur.methods import recipe as named_recipe
-from secateur.planning import Constraints, plan, score
 from secateur.planning.check import check
 from secateur.run import Run
 from secateur.training import Checkpoint
@@ -51,7 +47,7 @@ def compress(
     recipe: str | Recipe,
     *,
     example_inputs: Any,
-    budget: Budget | TimeLimit | str | None = None,
+    budget: Budget | str | None = None,
     data: Batches | None = None,
     quality: Quality | None = None,
     seed: int = 0,
@@ -65,9 +61,7 @@ def compress(
         model: a trained network; it is left exactly as it was.
         recipe: a name from `secateur list recipes`, or a `Recipe`.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
-        budget: what may remain, `"0.5 macs"`, or how long the network may take, `"8 ms in onnxruntime"`; the recipe's
-            own by default. For a time some shares are tried and timed before anything is trained, and the largest that
-            was fast enough is the budget; widths that fall out otherwise after training may take a little longer.
+        budget: what may remain, `"0.5 macs"` or a `Budget`; the recipe's own by default.
         data: `(inputs, target)` batches that can be walked through more than once (a list, a DataLoader).
         quality: `model -> figure(s)`, higher is better, measured before and after.
         seed: for everything random; the global random state is put back afterwards.
@@ -78,7 +72,7 @@ def compress(
 
     Raises:
         UnknownNameError: no such recipe.
-        BudgetError: the budget is malformed, missing or out of reach, or the network is that fast already.
+        BudgetError: the budget is malformed, missing or out of reach.
         MissingEvidenceError: the recipe needs data and there is none.
         TraceError: the model does not run on the example inputs.
         UnsupportedError: nothing may be cut.
@@ -86,19 +80,22 @@ def compress(
     """
     how = named_recipe(recipe) if isinstance(recipe, str) else recipe
     settings = run or Run()
-    asked = budget_of(budget) if isinstance(budget, str) else budget or how.budget
-    _check(how, asked, data)
-    assert asked is not None
+    target = Budget(budget) if isinstance(budget, str) else budget or how.budget
+    _check(how, target, data)
+    assert target is not None
     graph = trace(model, example_inputs, heads=how.granularity.heads, depth=how.granularity.modular)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        checkpoint = _checkpoint(how, graph, asked, settings, seed)
-        how = _seeded(how, seed)
-        if isinstance(asked, TimeLimit):
-            target = _in_time(asked, how, model, example_inputs, graph, settings.constraints, checkpoint)
-        else:
-            target = asked
-        job = Job(how, model, graph, target, data, settings, seed, checkpoint)
+        job = Job(
+            _seeded(how, seed),
+            model,
+            graph,
+            target,
+            data,
+            settings,
+            seed,
+            _checkpoint(how, graph, target, settings, seed),
+        )
         masked, decision = job.prune()
         small = shrink(masked, decision)
     report = compare(
@@ -109,20 +106,15 @@ def compress(
         masked=masked,
         recipe=how,
         quality=quality,
-        runtimes=tuple(dict.fromkeys((*settings.runtimes, *([asked.runtime] if isinstance(asked, TimeLimit) else [])))),
+        runtimes=settings.runtimes,
     )
     return Compressed(model=small, masked=masked, plan=decision, report=report)
 
 
-def _check(how: Recipe, target: Budget | TimeLimit | None, data: Batches | None) -> None:
+def _check(how: Recipe, target: Budget | None, data: Batches | None) -> None:
     check(how.criterion, how.granularity)
     if target is None:
         raise BudgetError("neither compress() nor the recipe names a budget. Pass budget='0.5 macs'.")
-    if isinstance(target, TimeLimit) and not how.granularity.structured:
-        raise UnsupportedError(
-            f"{how.granularity!r} leaves zeros where units went, and no runtime is faster for them, so a limit of "
-            f"{target} means nothing. Choose a granularity that shrinks ('channel', 'head', 'layer'), or '0.5 params'."
-        )
     if data is None and not how.data_free:
         raise MissingEvidenceError(
             f"the recipe needs data ({how.criterion!r}, {how.regularizer!r}) and none was given. "
@@ -137,9 +129,7 @@ def _seeded(how: Recipe, seed: int) -> Recipe:
     return replace(how, criterion=replace(how.criterion, seed=seed))  # type: ignore[type-var]  # criteria are dataclasses
 
 
-def _checkpoint(
-    how: Recipe, graph: ChannelGraph, target: Budget | TimeLimit, settings: Run, seed: int
-) -> Checkpoint | None:
+def _checkpoint(how: Recipe, graph: ChannelGraph, target: Budget, settings: Run, seed: int) -> Checkpoint | None:
     """The file to save in, which goes with everything that the result depends on but the data."""
     if settings.checkpoint is None:
         return None
@@ -147,33 +137,3 @@ def _checkpoint(
         f"{how!r}, {target!r}, {settings.constraints!r}, {settings.distill!r}, seed {seed}, network {graph.fingerprint}"
     )
     return Checkpoint(settings.checkpoint, work, resume=settings.resume)
-
-
-def _in_time(
-    limit: TimeLimit,
-    how: Recipe,
-    model: nn.Module,
-    example_inputs: Any,
-    graph: ChannelGraph,
-    constraints: Constraints,
-    checkpoint: Checkpoint | None,
-) -> Budget:
-    """The share of multiply-accumulates that is fast enough; what an interrupted run found is not measured again.
-
-    Widths decide about time, not weights, so a criterion that needs data is stood in for by one that needs none.
-    """
-    if checkpoint is not None and "share" in checkpoint.notes:
-        return Budget(float(checkpoint.notes["share"]), "macs")
-    stand_in = Random() if how.granularity.modular else Magnitude()
-    rank = how.criterion if how.criterion.traits.data_free else stand_in
-    evidence = collect(model, None, rank.needs, graph=graph)
-    scores = score(graph, rank, evidence, granularity=how.granularity)
-
-    def cut(share: float) -> nn.Module:
-        decision = plan(graph, scores, Budget(share, "macs"), how.allocation, constraints=constraints)
-        return shrink(model, decision, verify=False)
-
-    found, _ = share_in_time(limit, model, example_inputs, cut)
-    if checkpoint is not None:
-        checkpoint.notes["share"] = found.keep
-    return found

@@ -16,7 +16,7 @@ class Factorize(Step):
 
     Attributes:
         factorizer: a name from `secateur list factorizers`.
-        budget: what may remain of the network, "0.5 macs", or how long it may take, "8 ms".
+        budget: what may remain of the network, "0.5 macs".
         only: pattern of the modules that may be factorized.
 
     Example:

@@ -35,10 +35,7 @@ def compress(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'; or how "
-            "long a forward pass may take on this machine: '8 ms', '8 ms in onnxruntime'."
-        ),
+        typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'."),
     ] = None,
     data: Annotated[
         str | None,

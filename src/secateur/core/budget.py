@@ -13,7 +13,6 @@ UNITS_OF_BUDGET = ("macs", "params", "weights", "units")
 
 _WORDS = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "all": 1.0}
 _TEXT = re.compile(r"(?P<amount>\d+\s*/\s*\d+|[\d.]+(?:e-?\d+)?\s*%?|[a-z]+)\s*(?:of\s+)?(?:the\s+)?(?P<of>[a-z]+)")
-_TIME = re.compile(r"(?P<ms>\d+\.?\d*|\.\d+)\s*ms(?:\s+(?:in\s+)?(?P<runtime>[a-z]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,47 +71,6 @@ def _read(text: str) -> tuple[float, str]:
             f"cannot read the budget {text!r}. Write how much remains of what: '0.5 macs', '30% params', "
             f"'half the weights'. Allowed units: {', '.join(UNITS_OF_BUDGET)}."
         ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimit:
-    """What a forward pass on the example inputs may take: `TimeLimit(ms=8)`; in words "8 ms", "8 ms in onnxruntime".
-
-    It is measured, not worked out, and becomes a `Budget` of multiply-accumulates on the way.
-
-    Attributes:
-        ms: milliseconds, the median over passes.
-        runtime: "torch", "onnxruntime" or "openvino".
-
-    Raises:
-        BudgetError: `ms` is not positive.
-
-    Example:
-        >>> budget_of("2.5 ms in onnxruntime")
-        TimeLimit(ms=2.5, runtime='onnxruntime')
-        >>> budget_of("half the macs")
-        Budget(keep=0.5, of='macs')
-    """
-
-    ms: float
-    runtime: str = "torch"
-
-    def __post_init__(self) -> None:
-        if not self.ms > 0:
-            raise BudgetError(f"a limit of time must be above 0, got {self.ms!r} ms. Write for instance '8 ms'.")
-
-    def __str__(self) -> str:
-        return f"{self.ms:g} ms in {self.runtime}"
-
-
-def budget_of(text: str) -> Budget | TimeLimit:
-    """What the words say, a share or a time.
-
-    Raises:
-        BudgetError: the text cannot be read.
-    """
-    match = _TIME.fullmatch(text.strip().lower())
-    return TimeLimit(float(match["ms"]), match["runtime"] or "torch") if match else Budget(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from secateur.apply.layers import weight_of
 from secateur.apply.replacing import Layer, check_same, layers_of, replaced
-from secateur.core.budget import Budget, TimeLimit, budget_of
+from secateur.core.budget import Budget
 from secateur.core.contracts import Factorizer, Ranks
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.example import Example
@@ -18,7 +18,6 @@ from secateur.lowrank.base import FACTORIZERS, lost_share
 from secateur.lowrank.choosing import by_bayes, by_budget, by_energy, cost
 from secateur.measure.macs import macs
 from secateur.measure.params import parameters
-from secateur.measure.timing import share_in_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def factorize(
     factorizer: str | Factorizer,
     *,
     example_inputs: Any,
-    budget: Budget | TimeLimit | str | None = None,
+    budget: Budget | str | None = None,
     energy: float | None = None,
     ranks: Mapping[str, Ranks | int] | str | None = None,
     only: Sequence[str] = ("*",),
@@ -93,8 +92,7 @@ def factorize(
         model: a trained network; it is left as it was.
         factorizer: a name from `secateur list factorizers`, or one with settings of your own.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
-        budget: what may remain of the multiply-accumulates or parameters of the whole network, `"0.5 macs"`; or how
-            long it may take, `"8 ms"`, `"8 ms in onnxruntime"`: some networks are then made and timed.
+        budget: what may remain of the multiply-accumulates or parameters of the whole network, `"0.5 macs"`.
         energy: share of the square of each weight that is kept, in (0, 1].
         ranks: by name of a layer; or "vbmf", for what variational Bayes takes for more than noise.
         only: patterns of the modules that may be factorized.
@@ -130,10 +128,7 @@ def factorize(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in whole.items())
         raise UnsupportedError(f"{one!r} can factorize no layer ({reasons}). Choose another factorizer or layers.")
     before = (macs(model, example), parameters(model))
-    limit = budget_of(budget) if isinstance(budget, str) else budget
-    if isinstance(limit, TimeLimit):
-        limit = _in_time(limit, model, one, example, layers, before)
-    chosen = _chosen(one, layers, whole, before, limit, energy, ranks)
+    chosen = _chosen(one, layers, whole, before, budget, energy, ranks)
     whole |= {
         name: "the best choice is the layer as it is"
         for name in layers
@@ -148,14 +143,21 @@ def _chosen(
     layers: Mapping[str, Layer],
     whole: dict[str, str],
     before: tuple[int, int],
-    limit: Budget | None,
+    budget: Budget | str | None,
     energy: float | None,
     ranks: Mapping[str, Ranks | int] | str | None,
 ) -> Mapping[str, Ranks | None]:
     if energy is not None:
         return by_energy(one, layers, energy)
-    if limit is not None:
-        return _within(limit, one, layers, before)
+    if budget is not None:
+        limit = Budget(budget) if isinstance(budget, str) else budget
+        if limit.of not in ("macs", "params"):
+            raise BudgetError(
+                f"the budget is {limit}; ranks follow a budget of macs or params. Write for instance '0.5 macs'."
+            )
+        dense = before[limit.of == "params"]
+        rest = dense - sum(layer.macs if limit.of == "macs" else layer.params for layer in layers.values())
+        return by_budget(one, layers, rest, int(limit.keep * dense), limit.of)
     if isinstance(ranks, str):
         if ranks != "vbmf":
             raise UnknownNameError(f"ranks is {ranks!r}. Allowed are 'vbmf' and ranks by name of a layer.")
@@ -169,35 +171,6 @@ def _chosen(
             )
     whole |= {name: "ranks does not name it" for name in layers if name not in ranks}
     return {name: (r,) if isinstance(r, int) else tuple(r) for name, r in ranks.items()}
-
-
-def _within(
-    limit: Budget, one: Factorizer, layers: Mapping[str, Layer], before: tuple[int, int]
-) -> Mapping[str, Ranks | None]:
-    if limit.of not in ("macs", "params"):
-        raise BudgetError(
-            f"the budget is {limit}; ranks follow a budget of macs, params or ms. Write for instance '0.5 macs'."
-        )
-    dense = before[limit.of == "params"]
-    rest = dense - sum(layer.macs if limit.of == "macs" else layer.params for layer in layers.values())
-    return by_budget(one, layers, rest, int(limit.keep * dense), limit.of)
-
-
-def _in_time(
-    limit: TimeLimit,
-    model: nn.Module,
-    one: Factorizer,
-    example: Example,
-    layers: Mapping[str, Layer],
-    before: tuple[int, int],
-) -> Budget:
-    """The share of multiply-accumulates that is fast enough."""
-
-    def thin(share: float) -> nn.Module:
-        ranks = _within(Budget(share, "macs"), one, layers, before)
-        return replaced(model, {n: one.factorize(layers[n].module, r) for n, r in ranks.items() if r is not None})
-
-    return share_in_time(limit, model, example, thin)[0]
 
 
 def _applied(

@@ -109,7 +109,9 @@ class GaussNewtonDiagonal(Collector):
             return loss(tree_unflatten([filled[k].view(x.shape) if k in filled else x for k, x in enumerate(leaves)],
                                        spec))  # fmt: skip
 
-        y, back, inputs = vjp(flat, others, {n: torch.zeros_like(y) for n, y in ones.items()}, has_aux=True)
+        zeros = {n: torch.zeros_like(y) for n, y in ones.items()}
+        pulled: tuple[Any, ...] = vjp(flat, others, zeros, has_aux=True)
+        y, back, inputs = pulled
         curve = vjp(grad(loss_of), y)[1]
         hessian = mapped(curve)(torch.eye(len(y), dtype=y.dtype, device=y.device))[0]
         values, vectors = torch.linalg.eigh(hessian.to(torch.promote_types(y.dtype, torch.float32)))

@@ -109,6 +109,8 @@ def costs(method: Criterion | Repair, networks: Sequence[Make]) -> list[str]:
 
 
 def _seconds(method: Criterion | Repair, model: nn.Module, graph: ChannelGraph, data: list[Batch]) -> str:
+    if isinstance(method, ModuleCriterion) and not graph.blocks:
+        return "no blocks"
     work = _scoring if isinstance(method, Criterion) else _repairing
     signal.signal(signal.SIGPROF, _late)
     signal.setitimer(signal.ITIMER_PROF, LIMIT)

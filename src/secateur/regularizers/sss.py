@@ -28,6 +28,9 @@ from secateur.regularizers.gates import (
     unit_gates,
 )
 
+#: What is remembered of a scale, before its parameter's name.
+_BEFORE, _VELOCITY = "before:", "velocity:"
+
 
 @regularizer("sss")
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +99,8 @@ class SSS(Regularizer):
         """Scales from before the next step, and their velocity."""
         for gate in self._gates(at.model, at.graph):
             scales = at.parameters[self._name(gate)]
-            at.memory[f"before:{gate.name}"] = scales.detach().clone()
-            at.memory[f"velocity:{gate.name}"] = torch.zeros_like(scales, requires_grad=False)
+            at.memory[f"{_BEFORE}{self._name(gate)}"] = scales.detach().clone()
+            at.memory[f"{_VELOCITY}{self._name(gate)}"] = torch.zeros_like(scales, requires_grad=False)
 
     def penalty(self, at: Moment) -> Tensor:
         """The charge of what is read at all, differentiable; taken by `after_step`, and so not added to the loss."""
@@ -109,15 +112,15 @@ class SSS(Regularizer):
     def after_step(self, at: Moment) -> None:
         """The accelerated step of the scales, in the place of the optimiser's."""
         with torch.no_grad():
-            for gate in self._gates(at.model, at.graph):
-                scales = at.parameters[self._name(gate)]
-                before, velocity = at.memory[f"before:{gate.name}"], at.memory[f"velocity:{gate.name}"]
+            for name in [key.removeprefix(_BEFORE) for key in at.memory if key.startswith(_BEFORE)]:
+                scales = at.parameters[name]
+                before, velocity = at.memory[f"{_BEFORE}{name}"], at.memory[f"{_VELOCITY}{name}"]
                 went = before if scales.grad is None else before - at.lr * scales.grad
                 mapped = shrunk(went, at.lr * self.strength)
                 velocity = mapped - before + self.momentum * velocity
                 scales.copy_(mapped + self.momentum * velocity)
-                at.memory[f"velocity:{gate.name}"] = velocity
-                at.memory[f"before:{gate.name}"] = scales.detach().clone()
+                at.memory[f"{_VELOCITY}{name}"] = velocity
+                at.memory[f"{_BEFORE}{name}"] = scales.detach().clone()
 
     @property
     def _leaf(self) -> str:

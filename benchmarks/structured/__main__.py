@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 
 from benchmarks.structured.methods import ENTRIES
 from benchmarks.structured.page import PAGE, page
-from benchmarks.structured.run import CHOOSING, RECORDS, compressed, note, read
+from benchmarks.structured.run import CHOOSING, RECORDS, judged, note, read
 
 
 def main() -> None:
@@ -32,19 +33,19 @@ def main() -> None:
 
 def _choose(name: str) -> None:
     """Every value that is tried, with one seed."""
-    entry = ENTRIES[name]
-    for value in entry.tried:
-        if not any(r["method"] == name and r["value"] == value for r in read(CHOOSING)):
-            found = compressed(name, entry.make(value), 0, choosing=True)
-            note(CHOOSING, {"method": name, "value": value, **found})
+    for value in ENTRIES[name].tried:
+        _once(CHOOSING, name, value, 0, choosing=True)
 
 
 def _one(name: str, seed: int) -> None:
     """One row for one seed."""
-    entry = ENTRIES[name]
-    key = {"method": name, "seed": seed, "value": entry.chosen}
-    if not any(key.items() <= record.items() for record in read(RECORDS)):
-        note(RECORDS, {**key, **compressed(name, entry.make(entry.chosen), seed, choosing=False)})
+    _once(RECORDS, name, ENTRIES[name].chosen, seed, choosing=False)
+
+
+def _once(path: Path, name: str, value: float, seed: int, *, choosing: bool) -> None:
+    key = {"method": name, "value": value, "seed": seed}
+    if not any(key.items() <= record.items() for record in read(path)):
+        note(path, judged(name, value, seed, choosing=choosing))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,15 @@ from secateur.repair import BatchNorm, FoldConstant
 from secateur.surgeries import Dynamic
 
 #: Epochs of one dense training; every row but the first of Li's has as many in all.
-EPOCHS = 8.0
+EPOCHS = 6.0
 #: Epochs of the dense training from which those start that want a trained network.
-EARLY = 4.0
+EARLY = 3.0
 #: The dense training.
 DENSE = replace(HOW, epochs=EPOCHS)
-#: Learning rate after the cut, the same for all.
-AFTER = 0.05
+#: Epochs before the cut and after it, for those that start from scratch and from a trained network.
+SCRATCH, TRAINED = (4.5, 1.5), (2.25, 0.75)
+#: Learning rate after the cut, the same for all, as it was chosen for Li's method.
+AFTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,7 @@ def _ssl(strength: float) -> Recipe:
     """Batch norm undoes the size of a filter, so everything that goes with a channel is charged, scales too."""
     return _of(
         "ssl",
-        6,
-        2,
+        *SCRATCH,
         regularizer=GroupLasso(strength=strength, groups="unit"),
         criterion=Magnitude(p=2),
         granularity=Channel(over="all"),
@@ -84,31 +85,33 @@ def _ssl(strength: float) -> Recipe:
 
 
 ENTRIES: dict[str, Entry] = {
-    "Li 2017, a quarter longer": Entry(_li(2), "learning rate after the cut", (0.02, 0.05, 0.1), AFTER, EPOCHS),
-    "Li 2017": Entry(_li(EPOCHS - EARLY), "learning rate after the cut", (0.02, 0.05, 0.1), AFTER, EARLY),
+    "Li 2017, a quarter longer": Entry(
+        _li(SCRATCH[1]), "learning rate after the cut", (0.02, 0.05, 0.1), AFTER, EPOCHS
+    ),
+    "Li 2017": Entry(_li(EPOCHS - EARLY), "learning rate after the cut", (), AFTER, EARLY),
     "network slimming": Entry(
-        lambda strength: _of("network_slimming", 6, 2, regularizer=BNL1(strength=strength)),
+        lambda strength: _of("network_slimming", *SCRATCH, regularizer=BNL1(strength=strength)),
         "strength",
         (1e-3, 3e-3, 1e-2),
         3e-3,
     ),
     "SSL": Entry(_ssl, "strength", (1e-4, 3e-4, 1e-3), 3e-4),
     "SSS": Entry(
-        lambda strength: _of("sss", 6, 2, regularizer=SSS(strength=strength)), "strength", (3e-3, 1e-2, 3e-2), 1e-2
+        lambda strength: _of("sss", *SCRATCH, regularizer=SSS(strength=strength)), "strength", (3e-3, 1e-2, 3e-2), 1e-2
     ),
-    "SFP": Entry(lambda then: _of("sfp", EPOCHS - then, then), "epochs after the cut", (1.0, 2.0), 2.0),
+    "SFP": Entry(lambda then: _of("sfp", EPOCHS - then, then), "epochs after the cut", (), SCRATCH[1]),
     "GReg": Entry(
-        lambda delta: _of("greg", 3, 1, regularizer=Growing(delta=delta, every=2, choose=0.01)),
+        lambda delta: _of("greg", *TRAINED, regularizer=Growing(delta=delta, every=2, choose=0.01)),
         "delta",
         (3e-4, 1e-3, 3e-3),
         1e-3,
         EARLY,
     ),
     "DNS on filters": Entry(
-        lambda lr: _of("dns", 3, 1, lr, granularity=Channel(), surgery=Dynamic(gamma=0.01)),
+        lambda lr: _of("dns", *TRAINED, lr, granularity=Channel(), surgery=Dynamic(gamma=0.01)),
         "learning rate before the cut",
-        (0.02, 0.05, 0.1),
-        0.05,
+        (0.03, 0.1),
+        0.03,
         EARLY,
     ),
 }

@@ -14,7 +14,7 @@ HEAD = f"""# Channels that go while a network trains
 
 Written by `make bench-structured`. A small ResNet (one block a stage; 8, 16 and 32 channels) on Fashion-MNIST loses
 channels until half of the multiply-accumulates are left. So that all of it takes half an hour on one core, everything
-is trained on the first 20,000 training images, and a dense training has {EPOCHS:g} epochs (SGD, peak learning rate 0.1,
+is trained on the first 16,000 training images, and a dense training has {EPOCHS:g} epochs (SGD, peak learning rate 0.1,
 along a cosine). Each method is held to the time of one dense training: those that start from scratch have {EPOCHS:g}
 epochs in all, most of them before the cut; those that want a trained network start from one of {EARLY:g} epochs and
 have the other {EPOCHS - EARLY:g}. The first row is Li's method as it is mostly used, from a network that was trained in

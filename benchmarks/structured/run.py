@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 import secateur
 from benchmarks.quality.dense import HELD_OUT, pictures
 from benchmarks.structured.methods import DENSE, ENTRIES, EPOCHS
+from secateur.apply.masking import unmask_
 from secateur.bench.tasks.images import Batches, Split
 from secateur.bench.zoo.resnet import ResNet
-from secateur.core.recipe import FineTune, Recipe
+from secateur.core.copying import copied
+from secateur.core.recipe import FineTune
 from secateur.measure import accuracy
 from secateur.run import Run
 from secateur.training import train_
 
 BATCH = 128
 #: Images that everything is trained on, the first of the training set; its last `HELD_OUT` are there to choose by.
-TRAINED_ON = 20_000
+TRAINED_ON = 16_000
 OUT = Path("out/structured")
 RECORDS = Path(__file__).with_name("records.jsonl")
 CHOOSING = Path(__file__).with_name("choosing.jsonl")
@@ -50,6 +53,12 @@ def top1(model: nn.Module, *, choosing: bool) -> float:
     """Top-1 in percent: on held-out training images while figures are chosen, else on test images."""
     exam: Split = pictures(train=True).part(60_000 - HELD_OUT, 60_000) if choosing else pictures(train=False)
     return round(100 * accuracy(model, Batches(exam, 1000, seed=None), k=(1,))["top1"], 4)
+
+
+@cache
+def top1_of_dense(seed: int, *, choosing: bool) -> float:
+    """Top-1 of the dense network of a seed."""
+    return top1(dense(seed, EPOCHS), choosing=choosing)
 
 
 def dense(seed: int, epochs: float) -> nn.Module:
@@ -94,10 +103,10 @@ class Clock:
             spent = time.process_time() - began
             self.beside, self.steps, self.paused = self.beside + spent, self.steps + TIMED, self.paused + spent
 
-    def judged(self, model: nn.Module, *, choosing: bool) -> float:
-        """Top-1, in time that does not count."""
+    def look(self, masked: nn.Module) -> dict[str, Tensor]:
+        """The state of a network without its masks, in time that does not count."""
         began = time.process_time()
-        found = top1(model, choosing=choosing)
+        found = {name: value.clone() for name, value in unmask_(copied(masked)).state_dict().items()}
         self.paused += time.process_time() - began
         return found
 
@@ -109,22 +118,29 @@ class Clock:
 DENSE_ONCE = FineTune(epochs=1, lr=1e-3, weight_decay=DENSE.weight_decay)
 
 
-def compressed(name: str, how: Recipe, seed: int, *, choosing: bool) -> dict[str, Any]:
-    """What a recipe makes of the network of a seed.
+def trained(name: str, value: float, seed: int) -> dict[str, Any]:
+    """What a recipe makes of the network of a seed; done once for each value, and kept in `out/structured`.
 
     Args:
-        name: of the row, which says what the recipe starts from.
-        how: the recipe.
+        name: of the row.
+        value: of the figure that is chosen.
         seed: of weights, order of images and everything else that is random.
-        choosing: whether held-out images judge, and not test images.
+
+    Returns:
+        "told", what is known without judging; "cut" and "end", the network right after the cut and after all, as the
+        state of one of full width.
     """
-    start = ENTRIES[name].start
-    before = dense(seed, start)
+    path = OUT / f"{name.replace(', ', '-').replace(' ', '-')}-{value:g}-{seed}.pt"
+    if path.exists():
+        kept: dict[str, Any] = torch.load(path)
+        return kept
+    entry = ENTRIES[name]
+    how, before = entry.make(value), dense(seed, entry.start)
     clock = Clock(network(seed), list(islice(batches(seed), TIMED)))
-    cut: list[float] = []
+    cut: list[dict[str, Tensor]] = []
 
     def tune(masked: nn.Module) -> None:
-        cut.append(clock.judged(masked, choosing=choosing))
+        cut.append(clock.look(masked))
         assert how.finetune is not None
         train_(masked, batches(seed), how.finetune, progress=clock.tick, what="fine-tune")
 
@@ -136,20 +152,28 @@ def compressed(name: str, how: Recipe, seed: int, *, choosing: bool) -> dict[str
         seed=seed,
         run=Run(runtimes=(), train=tune, progress=clock.tick),
     )
-    seconds = clock.seconds()
-    a_step = clock.beside / clock.steps
-    return {
-        "method": name,
-        "seed": seed,
-        "dense": top1(dense(seed, EPOCHS), choosing=choosing),
-        "after the cut": cut[0],
-        "top1": top1(made.model.eval(), choosing=choosing),
+    seconds, a_step = clock.seconds(), clock.beside / clock.steps
+    told = {
         "macs": made.report.after.macs / made.report.before.macs,
-        "cost": start / EPOCHS + seconds / (a_step * DENSE.steps(TRAINED_ON // BATCH)),
+        "cost": entry.start / EPOCHS + seconds / (a_step * DENSE.steps(TRAINED_ON // BATCH)),
         "seconds": round(seconds, 1),
         "dense step": round(a_step, 4),
         "kept": {group: int(keep.sum()) for group, keep in made.plan.kept.items()},
     }
+    found = {"told": told, "cut": cut[0], "end": clock.look(made.masked)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(found, path)
+    return found
+
+
+def judged(name: str, value: float, seed: int, *, choosing: bool) -> dict[str, Any]:
+    """One row for one seed, with held-out images as judges while figures are chosen, else with test images."""
+    found, model, told = trained(name, value, seed), network(seed), {}
+    for key, title in (("cut", "after the cut"), ("end", "top1")):
+        model.load_state_dict(found[key])
+        told[title] = top1(model.eval(), choosing=choosing)
+    who = {"method": name, "value": value, "seed": seed, "dense": top1_of_dense(seed, choosing=choosing)}
+    return {**who, **told, **found["told"]}
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.structured.methods import ENTRIES
+from benchmarks.structured.methods import ENTRIES, Choice
 from benchmarks.structured.page import PAGE, page
-from benchmarks.structured.run import CHOOSING, RECORDS, judged, note, read
+from benchmarks.structured.run import CHOOSING, RECORDS, judged, key_of, note, read
 
 
 def main() -> None:
@@ -32,9 +32,9 @@ def main() -> None:
 
 
 def _choose(name: str) -> None:
-    """Every value that is tried, with one seed."""
-    for value in ENTRIES[name].tried:
-        _once(CHOOSING, name, value, 0, choosing=True)
+    """Everything that is tried, with one seed."""
+    for choice in ENTRIES[name].tried:
+        _once(CHOOSING, name, choice, 0, choosing=True)
 
 
 def _one(name: str, seed: int) -> None:
@@ -42,10 +42,10 @@ def _one(name: str, seed: int) -> None:
     _once(RECORDS, name, ENTRIES[name].chosen, seed, choosing=False)
 
 
-def _once(path: Path, name: str, value: float, seed: int, *, choosing: bool) -> None:
-    key = {"method": name, "value": value, "seed": seed}
+def _once(path: Path, name: str, choice: Choice, seed: int, *, choosing: bool) -> None:
+    key = key_of(name, choice, seed)
     if not any(key.items() <= record.items() for record in read(path)):
-        note(path, judged(name, value, seed, choosing=choosing))
+        note(path, judged(name, choice, seed, choosing=choosing))
 
 
 if __name__ == "__main__":

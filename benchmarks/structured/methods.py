@@ -25,8 +25,9 @@ EARLY = 3.0
 DENSE = replace(HOW, epochs=EPOCHS)
 #: Epochs before the cut and after it, for those that start from scratch and from a trained network.
 SCRATCH, TRAINED = (4.5, 1.5), (2.25, 0.75)
-#: Learning rate after the cut, the same for all, as it was chosen for Li's method.
-AFTER = 0.1
+#: What is left open of a method, and chosen on held-out images: its own figure (0 for none), and the learning rate
+#: after the cut.
+Choice = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +35,49 @@ class Entry:
     """One row of the table.
 
     Attributes:
-        make: the recipe, given the one figure that was chosen on held-out images.
-        figure: what that figure is.
-        tried: its values.
-        chosen: the one in the table.
+        make: the recipe, given its figure and the learning rate after the cut.
+        figure: what the figure is; empty for none.
+        tried: on held-out images.
+        chosen: what is in the table.
         start: epochs of dense training before; 0 starts from scratch.
     """
 
-    make: Callable[[float], Recipe]
+    make: Callable[[float, float], Recipe]
     figure: str
-    tried: tuple[float, ...]
-    chosen: float
+    tried: tuple[Choice, ...]
+    chosen: Choice
     start: float = 0.0
 
 
-def _of(name: str, first: float, then: float, lr: float = DENSE.lr, **changes: Any) -> Recipe:
+def _of(name: str, epochs: tuple[float, float], after: float, **changes: Any) -> Recipe:
     """A recipe of the library at half the MACs, with the same repairs and the same kind of training for all.
 
     Args:
         name: of the recipe.
-        first: epochs before the cut.
-        then: epochs after it.
-        lr: peak learning rate before the cut.
+        epochs: before the cut and after it.
+        after: peak learning rate after the cut.
         changes: what differs from the recipe.
     """
-    sparsify = replace(DENSE, epochs=first, lr=lr) if first else None
+    first, then = epochs
     shared: dict[str, Any] = {
         "budget": Budget("0.5 macs"),
-        "sparsify": sparsify,
+        "sparsify": replace(DENSE, epochs=first) if first else None,
         "repair": (FoldConstant(), BatchNorm()),
-        "finetune": replace(DENSE, epochs=then, lr=AFTER),
+        "finetune": replace(DENSE, epochs=then, lr=after),
     }
     return replace(recipe(name), **{**shared, **changes})
 
 
-def _li(epochs: float) -> Callable[[float], Recipe]:
-    return lambda lr: _of("li2017", 0, epochs, finetune=replace(DENSE, epochs=epochs, lr=lr))
+def _slimming(strength: float, after: float) -> Recipe:
+    return _of("network_slimming", SCRATCH, after, regularizer=BNL1(strength=strength))
 
 
-def _ssl(strength: float) -> Recipe:
+def _ssl(strength: float, after: float) -> Recipe:
     """Batch norm undoes the size of a filter, so everything that goes with a channel is charged, scales too."""
     return _of(
         "ssl",
-        *SCRATCH,
+        SCRATCH,
+        after,
         regularizer=GroupLasso(strength=strength, groups="unit"),
         criterion=Magnitude(p=2),
         granularity=Channel(over="all"),
@@ -84,42 +85,45 @@ def _ssl(strength: float) -> Recipe:
     )
 
 
+def _sss(strength: float, after: float) -> Recipe:
+    return _of("sss", SCRATCH, after, regularizer=SSS(strength=strength))
+
+
+def _greg(delta: float, after: float) -> Recipe:
+    return _of("greg", TRAINED, after, regularizer=Growing(delta=delta, every=2, choose=0.01))
+
+
+def _dns(before: float, after: float) -> Recipe:
+    sparsify = replace(DENSE, epochs=TRAINED[0], lr=before)
+    return _of("dns", TRAINED, after, granularity=Channel(), surgery=Dynamic(gamma=0.01), sparsify=sparsify)
+
+
+def _tried(figures: tuple[float, ...], *, gently: tuple[float, ...] = ()) -> tuple[Choice, ...]:
+    """Figures tried with the learning rate of the dense training after the cut, and those tried with a fifth of it."""
+    return (*((figure, DENSE.lr) for figure in figures), *((figure, DENSE.lr / 5) for figure in gently))
+
+
 ENTRIES: dict[str, Entry] = {
     "Li 2017, a quarter longer": Entry(
-        _li(SCRATCH[1]), "learning rate after the cut", (0.02, 0.05, 0.1), AFTER, EPOCHS
+        lambda _, after: _of("li2017", (0, SCRATCH[1]), after),
+        "",
+        ((0, 0.02), (0, 0.05), (0, 0.1)),
+        (0, 0.1),
+        EPOCHS,
     ),
-    "Li 2017": Entry(_li(EPOCHS - EARLY), "learning rate after the cut", (), AFTER, EARLY),
-    "network slimming": Entry(
-        lambda strength: _of("network_slimming", *SCRATCH, regularizer=BNL1(strength=strength)),
-        "strength",
-        (1e-3, 3e-3, 1e-2),
-        3e-3,
-    ),
-    "SSL": Entry(_ssl, "strength", (1e-4, 3e-4, 1e-3), 3e-4),
-    "SSS": Entry(
-        lambda strength: _of("sss", *SCRATCH, regularizer=SSS(strength=strength)), "strength", (3e-3, 1e-2, 3e-2), 1e-2
-    ),
-    "SFP": Entry(lambda then: _of("sfp", EPOCHS - then, then), "epochs after the cut", (), SCRATCH[1]),
-    "GReg": Entry(
-        lambda delta: _of("greg", *TRAINED, regularizer=Growing(delta=delta, every=2, choose=0.01)),
-        "delta",
-        (3e-4, 1e-3, 3e-3),
-        1e-3,
-        EARLY,
-    ),
-    "DNS on filters": Entry(
-        lambda lr: _of("dns", *TRAINED, lr, granularity=Channel(), surgery=Dynamic(gamma=0.01)),
-        "learning rate before the cut",
-        (0.03, 0.1),
-        0.03,
-        EARLY,
-    ),
+    "Li 2017": Entry(lambda _, after: _of("li2017", (0, EPOCHS - EARLY), after), "", (), (0, 0.1), EARLY),
+    "network slimming": Entry(_slimming, "strength", _tried((1e-3, 3e-3, 1e-2), gently=(1e-3, 1e-2)), (1e-3, 0.1)),
+    "SSL": Entry(_ssl, "strength", _tried((1e-4, 3e-4, 1e-3), gently=(3e-4, 1e-3)), (3e-4, 0.1)),
+    "SSS": Entry(_sss, "strength", _tried((3e-3, 1e-2, 3e-2), gently=(3e-3, 1e-2)), (1e-2, 0.02)),
+    "SFP": Entry(lambda _, after: _of("sfp", SCRATCH, after), "", ((0, 0.1), (0, 0.02)), (0, 0.1)),
+    "GReg": Entry(_greg, "delta", _tried((3e-4, 1e-3, 3e-3), gently=(1e-3, 3e-3)), (1e-3, 0.1), EARLY),
+    "DNS on filters": Entry(_dns, "learning rate before", _tried((0.03, 0.1)), (0.03, 0.1), EARLY),
 }
 
 
 def how_long(name: str) -> float:
     """Epochs in all, those of the dense network at the start too."""
     entry = ENTRIES[name]
-    made = entry.make(entry.chosen)
+    made = entry.make(*entry.chosen)
     own = [part.epochs for part in (made.sparsify, made.finetune) if isinstance(part, FineTune)]
     return entry.start + sum(own)

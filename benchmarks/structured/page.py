@@ -18,8 +18,8 @@ is trained on the first 16,000 training images, and a dense training has {EPOCHS
 along a cosine). Each method is held to the time of one dense training: those that start from scratch have {EPOCHS:g}
 epochs in all, most of them before the cut; those that want a trained network start from one of {EARLY:g} epochs and
 have the other {EPOCHS - EARLY:g}. The first row is Li's method as it is mostly used, from a network that was trained in
-full, and longer than all others by a quarter. After the cut all have the same repairs (a channel's constant is folded
-into the next bias, batch-norm statistics are estimated again) and the same learning rate.
+full, and longer than all others by a quarter. After the cut all have the same repairs: a channel's constant is folded
+into the next bias, and batch-norm statistics are estimated again.
 
 Top-1 in % on the 10,000 test images after the last epoch, mean ± sample standard deviation over the seeds, which draw
 weights and the order of images; `dense` is the dense network of the same seeds, after {EPOCHS:g} epochs, and
@@ -31,8 +31,9 @@ network its training is counted too.
 CHOSEN = """
 ## What was chosen, and how
 
-One figure for each method, with seed 0, on the last 5,000 training images, which train nothing. Pairs are top-1 in %
-after the cut and after the last epoch.
+One figure of each method's own, and the learning rate after the cut (what stands behind `at`, or alone), with seed 0,
+by top-1 after the last epoch on the last 5,000 training images, which train nothing. Pairs are top-1 in % on them after
+the cut and after the last epoch.
 """
 
 
@@ -48,7 +49,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, entry in ENTRIES.items():
-        rows = [r for r in records if r["method"] == name and r["value"] == entry.chosen]
+        rows = [r for r in records if r["method"] == name and (r["figure"], r["after"]) == entry.chosen]
         if rows:
             cells = [
                 name,
@@ -66,13 +67,17 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
 def choices(tried: Sequence[dict[str, Any]]) -> str:
     """What was tried for every method, and which of it was taken."""
-    lines = ["| method | figure | tried | chosen |", "|---|---|---|---:|"]
+    lines = ["| method | figure | tried | chosen |", "|---|---|---|---|"]
     for name, entry in ENTRIES.items():
-        rows = sorted((r for r in tried if r["method"] == name), key=lambda r: r["value"])
+        rows = sorted((r for r in tried if r["method"] == name), key=lambda r: (r["figure"], r["after"]))
         if rows:
-            pairs = "; ".join(f"{r['value']:g}: {r['after the cut']:.1f}, {r['top1']:.1f}" for r in rows)
-            lines.append(f"| {name} | {entry.figure} | {pairs} | {entry.chosen:g} |")
+            pairs = [f"{_told(r['figure'], r['after'])}: {r['after the cut']:.1f}, {r['top1']:.1f}" for r in rows]
+            lines.append(f"| {name} | {entry.figure} | {'; '.join(pairs)} | {_told(*entry.chosen)} |")
     return "\n".join(lines)
+
+
+def _told(figure: float, after: float) -> str:
+    return f"{figure:g} at {after:g}" if figure else f"{after:g}"
 
 
 def _spread(values: Sequence[float]) -> str:

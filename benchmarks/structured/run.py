@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import secateur
 from benchmarks.quality.dense import HELD_OUT, pictures
-from benchmarks.structured.methods import DENSE, ENTRIES, EPOCHS
+from benchmarks.structured.methods import DENSE, ENTRIES, EPOCHS, Choice
 from secateur.apply.masking import unmask_
 from secateur.bench.tasks.images import Batches, Split
 from secateur.bench.zoo.resnet import ResNet
@@ -118,24 +118,24 @@ class Clock:
 DENSE_ONCE = FineTune(epochs=1, lr=1e-3, weight_decay=DENSE.weight_decay)
 
 
-def trained(name: str, value: float, seed: int) -> dict[str, Any]:
-    """What a recipe makes of the network of a seed; done once for each value, and kept in `out/structured`.
+def trained(name: str, choice: Choice, seed: int) -> dict[str, Any]:
+    """What a recipe makes of the network of a seed; done once for each choice, and kept in `out/structured`.
 
     Args:
         name: of the row.
-        value: of the figure that is chosen.
+        choice: what the row leaves open.
         seed: of weights, order of images and everything else that is random.
 
     Returns:
         "told", what is known without judging; "cut" and "end", the network right after the cut and after all, as the
         state of one of full width.
     """
-    path = OUT / f"{name.replace(', ', '-').replace(' ', '-')}-{value:g}-{seed}.pt"
+    path = OUT / f"{name.replace(', ', '-').replace(' ', '-')}-{choice[0]:g}-{choice[1]:g}-{seed}.pt"
     if path.exists():
         kept: dict[str, Any] = torch.load(path)
         return kept
     entry = ENTRIES[name]
-    how, before = entry.make(value), dense(seed, entry.start)
+    how, before = entry.make(*choice), dense(seed, entry.start)
     clock = Clock(network(seed), list(islice(batches(seed), TIMED)))
     cut: list[dict[str, Tensor]] = []
 
@@ -166,13 +166,18 @@ def trained(name: str, value: float, seed: int) -> dict[str, Any]:
     return found
 
 
-def judged(name: str, value: float, seed: int, *, choosing: bool) -> dict[str, Any]:
+def key_of(name: str, choice: Choice, seed: int) -> dict[str, Any]:
+    """What tells one record from all others."""
+    return {"method": name, "figure": choice[0], "after": choice[1], "seed": seed}
+
+
+def judged(name: str, choice: Choice, seed: int, *, choosing: bool) -> dict[str, Any]:
     """One row for one seed, with held-out images as judges while figures are chosen, else with test images."""
-    found, model, told = trained(name, value, seed), network(seed), {}
+    found, model, told = trained(name, choice, seed), network(seed), {}
     for key, title in (("cut", "after the cut"), ("end", "top1")):
         model.load_state_dict(found[key])
         told[title] = top1(model.eval(), choosing=choosing)
-    who = {"method": name, "value": value, "seed": seed, "dense": top1_of_dense(seed, choosing=choosing)}
+    who = {**key_of(name, choice, seed), "dense": top1_of_dense(seed, choosing=choosing)}
     return {**who, **told, **found["told"]}
 
 

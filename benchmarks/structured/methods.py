@@ -98,6 +98,10 @@ def _dns(before: float, after: float) -> Recipe:
     return _of("dns", TRAINED, after, granularity=Channel(), surgery=Dynamic(gamma=0.01), sparsify=sparsify)
 
 
+def _sfp(before: float, after: float) -> Recipe:
+    return _of("sfp", TRAINED, after, sparsify=replace(DENSE, epochs=TRAINED[0], lr=before))
+
+
 def _tried(figures: tuple[float, ...], *, gently: tuple[float, ...] = ()) -> tuple[Choice, ...]:
     """Figures tried with the learning rate of the dense training after the cut, and those tried with a fifth of it."""
     return (*((figure, DENSE.lr) for figure in figures), *((figure, DENSE.lr / 5) for figure in gently))
@@ -116,7 +120,8 @@ ENTRIES: dict[str, Entry] = {
     "SSL": Entry(_ssl, "strength", _tried((1e-4, 3e-4, 1e-3), gently=(3e-4, 1e-3)), (3e-4, 0.02)),
     "SSS": Entry(_sss, "strength", _tried((3e-3, 1e-2, 3e-2), gently=(3e-3, 1e-2)), (3e-3, 0.02)),
     "SFP": Entry(lambda _, after: _of("sfp", SCRATCH, after), "", (), (0, 0.1)),
-    "GReg": Entry(_greg, "delta", _tried((3e-4, 1e-3, 3e-3), gently=(3e-3,)), (3e-3, 0.02), EARLY),
+    "SFP, from a trained network": Entry(_sfp, "learning rate before", _tried((0.005, 0.02)), (0.005, 0.1), EARLY),
+    "GReg": Entry(_greg, "delta", _tried((3e-4, 1e-3, 3e-3), gently=(3e-3,)), (1e-3, 0.1), EARLY),
     "DNS on filters": Entry(_dns, "learning rate before", _tried((0.03, 0.1), gently=(0.1,)), (0.1, 0.02), EARLY),
 }
 

@@ -45,7 +45,9 @@ class SSS(Regularizer):
     Cost:    O(activations) per step for the multiplications, three numbers per unit
     Differs: a channel's scale acts where the channel is read, and a block's behind what it adds to the stream. Groups
              that a layer norm reduces over, or that anything else than whole convolutions and linear layers reads, have
-             none. When training ends, scales go into the weights, and everything of what has scale zero becomes zero
+             none. When training ends, scales go into the weights, and everything of what has scale zero becomes zero.
+             Weights that took small scales in, with a batch norm behind them, move fast: train on at a small learning
+             rate
 
     Attributes:
         strength: gamma, the charge.

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,13 @@ def _best(net: str, seed: int) -> Iterator[dict[str, Any]]:
     yield from best.rows(net, seed, progress=_progress)
 
 
-def _smaller(net: str, seed: int) -> Iterator[dict[str, Any]]:
-    if net in best.SMALLER:
-        for row in best.rows(net, seed, plan=best.SMALLER[net], progress=_progress):
-            yield {**row, "row": f"{row['row']}, fewer left"}
-
-
 def _mobilenet(_: str, seed: int) -> Iterator[dict[str, Any]]:
     how = mobilenet.Settings(seed=seed)
     for row in mobilenet.rows(how):
         yield {**asdict(how), **row, "bits": row["bits"]}
 
 
-PARTS: dict[str, Rows] = {"han": han.rows, "best": _best, "smaller": _smaller, "mobilenet": _mobilenet}
+PARTS: dict[str, Rows] = {"han": han.rows, "best": _best, "mobilenet": _mobilenet}
 
 
 def main() -> None:
@@ -44,9 +39,15 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--nets", nargs="+", default=list(SEEDS), choices=list(SEEDS))
     parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--choosing", action="store_true", help="smallest files only: train on 55,000, judge on 5,000")
     parser.add_argument("--page", action="store_true", help="only write the page")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
+    if wanted.choosing:
+        for net, seed in product(wanted.nets, wanted.seeds or [0]):
+            for row in best.rows(net, seed, choosing=True, progress=_progress):
+                print(json.dumps({"net": net, "seed": seed, **row}), flush=True)
+        return
     for part in [] if wanted.page else wanted.parts:
         for net in wanted.nets if part != "mobilenet" else ["mobilenet_v2"]:
             for seed in wanted.seeds or range(SEEDS.get(net, 1)):

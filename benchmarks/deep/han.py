@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import secateur
 from benchmarks.mnist.data import splits
-from benchmarks.mnist.run import BATCH, OUT, network
-from benchmarks.mnist.run import run as pruned_by
+from benchmarks.mnist.run import BATCH, OUT, network, pruned
 from secateur.bench.tasks.images import Batches, Split
 from secateur.coding import CODECS
 from secateur.coding.relative import steps
 from secateur.core.quantized import Quantized
 from secateur.core.recipe import FineTune
-from secateur.measure import accuracy
+from secateur.measure import accuracy, nonzeros, parameters
 from secateur.quantize import dequantize_, quantize, quantized_of
 from secateur.quantizers import KMeans
 from secateur.training import train_
@@ -85,17 +83,12 @@ def judged(state: Mapping[str, Tensor], net: str, exam: Batches) -> float:
 
 def rows(net: str, seed: int) -> Iterator[dict[str, Any]]:
     """P, P+Q, P+Q+H, and the `.sct` file of the same network."""
-    path = OUT / f"Han 2015-{net}-{seed}.safetensors"
-    if not path.exists():
-        pruned_by("Han 2015", net, seed)
     train, test = splits(choosing=False)
     exam = Batches(test, 1000, seed=None)
-    pruned = network(net, seed)
-    pruned.load_state_dict(load_file(path))
-    left = sum(int(p.count_nonzero()) for p in pruned.parameters())
-    whole = sum(p.numel() for p in pruned.parameters())
-    yield {"row": "P", "error": judged(pruned.state_dict(), net, exam), "factor": whole / left, "left": left}
-    model, codes = _quantized(pruned, net, train, seed)
+    sparse, _ = pruned("Han 2015", net, seed)
+    left, whole = nonzeros(sparse), parameters(sparse)
+    yield {"row": "P", "error": judged(sparse.state_dict(), net, exam), "factor": whole / left, "left": left}
+    model, codes = _quantized(sparse, net, train, seed)
     error = judged(model.state_dict(), net, exam)
     for bits, name in ((INDEX, ""), (None, ", best widths")):
         size = in_papers_format(codes, model.state_dict(), bits)
@@ -111,8 +104,8 @@ def rows(net: str, seed: int) -> Iterator[dict[str, Any]]:
     }
 
 
-def _quantized(pruned: nn.Module, net: str, train: Split, seed: int) -> tuple[nn.Module, dict[str, Quantized]]:
-    model = deepcopy(pruned)
+def _quantized(sparse: nn.Module, net: str, train: Split, seed: int) -> tuple[nn.Module, dict[str, Quantized]]:
+    model = deepcopy(sparse)
     for pattern, bits in BITS[net].items():
         model = quantize(model, KMeans(bits=bits), only=[pattern])
     train_(model, Batches(train, BATCH, seed=seed), CENTROIDS)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import secateur
+from benchmarks.mnist.narrow import PICTURE
 from secateur.apply.masking import mask, unmask_
 from secateur.coding import pack
 from secateur.core.contracts import Known
@@ -19,7 +20,6 @@ from secateur.evidence import collect
 from secateur.planning.empty import without_empty
 from secateur.repair import FoldConstant
 
-PICTURE = torch.zeros(1, 1, 28, 28)
 #: From what makes each unit, `(units, entries)` of 0 and 1, to an order.
 Order = Callable[[Tensor], Tensor]
 

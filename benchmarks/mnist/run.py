@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 import secateur
 from benchmarks.mnist.data import Moved, splits
 from benchmarks.mnist.methods import ENTRIES
+from benchmarks.mnist.narrow import PICTURE, narrowed
+from benchmarks.mnist.teaching import Taught, taught
 from secateur.apply.masking import unmask_
 from secateur.bench.tasks.images import Batches, Split
 from secateur.bench.zoo import ZOO
+from secateur.core.budget import Budget
 from secateur.core.copying import copied
 from secateur.core.recipe import FineTune
-from secateur.measure import accuracy
+from secateur.measure import accuracy, macs, nonzeros, parameters
 from secateur.run import Run
 from secateur.training import train_
 
@@ -45,7 +48,7 @@ def network(name: str, seed: int) -> nn.Module:
 
 def dense(name: str, seed: int, train: Split, *, choosing: bool, progress: Progress | None = None) -> nn.Module:
     """The network before compression, trained once for each seed and kept in `out/mnist`."""
-    path = OUT / f"{name}-{seed}{'-choosing' if choosing else ''}.safetensors"
+    path = _path(name, seed, choosing=choosing)
     model = network(name, seed)
     if path.exists():
         model.load_state_dict(load_file(path))
@@ -56,42 +59,13 @@ def dense(name: str, seed: int, train: Split, *, choosing: bool, progress: Progr
     return model
 
 
+def _path(what: str, seed: int, *, choosing: bool, ending: str = "safetensors") -> Path:
+    return OUT / f"{what}-{seed}{'-choosing' if choosing else ''}.{ending}"
+
+
 def _save(model: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
-
-
-class Taught:
-    """Batches whose target holds what a teacher says, too."""
-
-    def __init__(self, batches: Batches, teacher: nn.Module) -> None:
-        self.batches, self.teacher = batches, teacher.eval()
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the walk stands."""
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there."""
-        self.batches.load_state_dict(state)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
-        for images, labels in self.batches:
-            with torch.no_grad():  # not around the yield, or it would hold for the training as well
-                told = self.teacher(images)
-            yield images, (labels, told)
-
-
-def taught(output: Tensor, target: Any) -> Tensor:
-    """Cross-entropy, and the divergence from what the teacher says, at temperature 2."""
-    if isinstance(target, Tensor):
-        return F.cross_entropy(output, target)
-    labels, wanted = target
-    soft = F.kl_div(F.log_softmax(output / 2, 1), F.log_softmax(wanted / 2, 1), log_target=True, reduction="batchmean")
-    return 0.5 * F.cross_entropy(output, labels) + 0.5 * 4 * soft
 
 
 def records() -> list[dict[str, Any]]:
@@ -108,8 +82,30 @@ def _seconds_of_a_step(model: nn.Module, batches: Moved, steps: int = 40) -> flo
     return (time.process_time() - began) / len(some)
 
 
+def pruned(
+    name: str, net: str, seed: int, *, choosing: bool = False, progress: Progress | None = None
+) -> tuple[nn.Module, nn.Module]:
+    """The network of a row, and the dense one; made now if they are not in `out/mnist`."""
+    path = _path(f"{name}-{net}", seed, choosing=choosing)
+    if not path.exists():
+        run(name, net, seed, choosing=choosing, progress=progress)
+    train, _ = splits(choosing=choosing)
+    whole = dense(net, seed, train, choosing=choosing)
+    narrow = ENTRIES[name].narrow
+    model = narrowed(whole, narrow[net].units) if net in narrow else copied(whole)
+    model.load_state_dict(load_file(path))
+    return model, whole
+
+
+def _in_terms_of(start: nn.Module, whole: nn.Module, budget: Budget | None) -> Budget:
+    """A budget in parameters of the whole network as one of the network that a recipe starts from."""
+    assert budget is not None
+    assert budget.of == "params"
+    return Budget(budget.keep * parameters(whole) / parameters(start), "params")
+
+
 def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Progress | None = None) -> dict[str, Any]:
-    """One row for one seed: train, prune, judge at the last epoch."""
+    """One row for one seed: train, prune, judge at the last epoch; what was made is kept in `out/mnist`."""
     entry = ENTRIES[name]
     train, test = splits(choosing=choosing)
     exam = Batches(test, 1000, seed=None)
@@ -117,35 +113,37 @@ def run(name: str, net: str, seed: int, *, choosing: bool = False, progress: Pro
     before = dense(zoo, seed, train, choosing=choosing, progress=progress)
     a_step = _seconds_of_a_step(before, Moved(train, BATCH, seed=seed))
     began = time.process_time()
+    recipe, start = entry.recipe[net], before
+    if net in entry.narrow:
+        start = narrowed(before, entry.narrow[net].units)
+        lesson: Any = Taught(Moved(train, BATCH, seed=seed), before)
+        train_(start, lesson, entry.narrow[net].train, loss=taught, progress=progress, what="narrow")
+        recipe = replace(recipe, budget=_in_terms_of(start, before, recipe.budget))
     data: Any = Moved(train, BATCH, seed=seed, share=entry.moved) if entry.moved else Batches(train, BATCH, seed=seed)
     data = Taught(data, before) if entry.taught else data
     OUT.mkdir(parents=True, exist_ok=True)
-    path = OUT / f"{name}-{net}-{seed}{'-choosing' if choosing else ''}.pt"
+    path = _path(f"{name}-{net}", seed, choosing=choosing, ending="pt")
     made = secateur.compress(
-        before,
-        entry.recipe[net],
-        example_inputs=torch.zeros(1, 1, 28, 28),
+        start,
+        recipe,
+        example_inputs=PICTURE,
         data=data,
         seed=seed,
         run=Run(loss=taught, runtimes=(), checkpoint=path, resume=not choosing, progress=progress),
     )
     seconds = time.process_time() - began
     plain = unmask_(made.masked)
-    left = sum(int(p.count_nonzero()) for p in plain.parameters())
-    whole = sum(p.numel() for p in plain.parameters())
     path.unlink(missing_ok=True)
-    found = {
+    _save(plain, _path(f"{name}-{net}", seed, choosing=choosing))
+    return {
         "method": name,
         "net": net,
         "seed": seed,
         "dense error": 100 * (1 - accuracy(before, exam)["top1"]),
         "error": 100 * (1 - accuracy(plain, exam)["top1"]),
-        "left": left,
-        "factor": whole / left,
-        "macs": made.report.after.macs / made.report.before.macs,
+        "left": nonzeros(plain),
+        "factor": parameters(before) / nonzeros(plain),
+        "macs": made.report.after.macs / macs(before, PICTURE),
         "seconds": seconds,
         "cost": seconds / (a_step * DENSE[zoo] * (len(train) // BATCH)),
     }
-    if not choosing:
-        _save(plain, OUT / f"{name}-{net}-{seed}.safetensors")
-    return found

@@ -117,6 +117,7 @@ def structure(graph: secateur.ChannelGraph) -> Part:
         "cuttable": len(graph.cuttable),
         "prunable": 1 - smallest.params / max(whole.params, 1),
         "macs": whole.macs,
+        "rescalings": len(graph.rescalings),
         "pinned": pinned.most_common(12),
     }
 

@@ -68,7 +68,8 @@ right nor wrong.
 and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of
 every group, and all plans of a model must be equal; *global* keeps half of the MACs by one ranking; *heads* keeps half
 of the heads. *Prunable* is the share of the parameters that goes when every group keeps its least; *MACs* is what
-*half* keeps."""
+*half* keeps. *Numbers made up for* counts models that compute a number from a width that is cut, 1/sqrt(d) above all,
+and in brackets the tensors that are rescaled by its inverse change, so that the network computes what it did."""
 
 _PEER = """\
 The same models, the same inputs: half of the channels of every layer but those that make the outputs, chosen at random,
@@ -93,7 +94,13 @@ def zoos_of(records: Records) -> list[str]:
 def zoos(results: Records, listed: Mapping[str, int]) -> str:
     """One row per zoo and one for all: how many are equal, for each kind of plan."""
     heading = ["zoo", "listed", "tried", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
-    heading += ["wrong before verification", "refused though right", "wrong handed out", "slowest"]
+    heading += [
+        "numbers made up for",
+        "wrong before verification",
+        "refused though right",
+        "wrong handed out",
+        "slowest",
+    ]
     groups = {zoo: [r for (z, _), r in results.items() if z == zoo] for zoo in zoos_of(results)}
     rows = [[zoo, str(listed[zoo]), *_zoo_row(records)] for zoo, records in groups.items()]
     if len(groups) > 1:
@@ -120,11 +127,18 @@ def _zoo_row(records: Sequence[Record]) -> list[str]:
         *(_equal(records, _NAMES[kind]) for kind in _KINDS),
         _percent([r["prunable"] for r in checked]),
         _percent([r["plans"]["uniform"]["macs"] for r in checked if "macs" in r["plans"]["uniform"]]),
+        _made_up_for(checked),
         str(sum(bool(judge.wrong_graph(r)) for r in records)),
         str(sum(bool(judge.false_alarms(r)) for r in records)),
         str(sum(bool(judge.handed_out_wrong(r)) for r in records)),
         _NONE if slowest is None else f"{slowest['name']}, {slowest['cpu_s']:.0f} s",
     ]
+
+
+def _made_up_for(records: Iterable[Record]) -> str:
+    """Models in which weights make up for numbers computed from a width, and how many weights of theirs do."""
+    counts = [n for r in records if (n := int(r.get("rescalings", 0)))]
+    return f"{len(counts)} ({sum(counts)})" if counts else "0"
 
 
 def _equal(records: Iterable[Record], mine: Callable[[str], bool]) -> str:

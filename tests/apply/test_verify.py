@@ -392,3 +392,19 @@ def test_channels_last_weights_are_filled_in_place():
     for one in (layer, plain):
         module.strengthen_(one)
     assert torch.equal(layer.weight, plain.weight) and layer.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_weights_are_what_they_were_after_they_trembled(positive):
+    """They are drawn again and not kept, which for a large network would be a copy in float64 more."""
+    model = ViT(size=8, patch=4, width=16, depth=1, heads=2)
+    graph = trace(model, torch.randn(1, 3, 8, 8))
+    plan = PruningPlan(trial_widths(graph), Channel(), graph)
+    trial = module.Trial(torch.float64, 1e-7, positive=positive)
+    masked, _ = module._pair(model, plan, trial)
+    example = module._example(model, plan, torch.float64)
+    before = {name: p.clone() for name, p in masked.named_parameters()}
+    answer = module._first_answer(masked, [example], training=False)
+    assert 0 < module._tremor(masked, answer, positive) < 1e-12
+    assert any(bool((p == 0).any()) for p in before.values())
+    assert all(torch.equal(p, before[name]) for name, p in masked.named_parameters())

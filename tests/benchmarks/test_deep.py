@@ -7,7 +7,8 @@ from torch import nn
 import secateur
 from benchmarks.deep.han import in_papers_format
 from benchmarks.deep.mobilenet import OnGrid, compensated
-from benchmarks.deep.units import ORDERS, PICTURE, arranged, in_full, silenced
+from benchmarks.deep.units import ORDERS, arranged, in_full, silenced
+from benchmarks.mnist.narrow import PICTURE
 from secateur.bench.zoo.lenet import lenet5, lenet_300_100
 from secateur.core.quantized import Quantized
 

@@ -13,10 +13,11 @@ from torch import nn
 
 import secateur
 from secateur.bench.zoo.lenet import lenet5, lenet_300_100
-from secateur.coding import container
+from secateur.coding import container, packing
 from secateur.coding.codecs import range_
 from secateur.coding.dtypes import DTYPES
 from secateur.coding.packing import read
+from secateur.coding.stream import Stream, chosen
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.quantized import Quantized
 from secateur.quantizers import Int4, Uniform
@@ -224,6 +225,37 @@ def test_sparse_places_are_coded_in_context_however_many_levels_there_are(tmp_pa
     report, back = there_and_back({"w": found.values()}, tmp_path / "a.sct", quantized={"w": found})
     assert_same(back, {"w": found.values()})
     assert report.tensors[0].form == "mixed"
+
+
+def test_slow_bits_go_where_they_save_most():
+    def stream(size, steps):
+        return Stream(bytes(size), "mixed", "adaptive", 0.0, steps)
+
+    same = stream(9, 5)
+    pairs = [(stream(90, 50), stream(100, 0)), (same, same), (stream(50, 100), stream(80, 0)), (stream(9, 2), same)]
+    # Bytes saved for each slow bit: 10/50, none, 30/100, 0/2.
+    for patience, sizes in [(1, [100, 9, 80, 9]), (99, [90, 9, 80, 9]), (149, [100, 9, 50, 9]), (150, [90, 9, 50, 9])]:
+        found = chosen(pairs, patience)
+        assert [len(one.content) for one in found] == sizes
+        assert sum(one.steps for one in found if one is not same) <= patience
+
+
+def test_a_large_file_is_read_quickly_in_the_main(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    tensors = {}
+    for columns in (200, 300, 400):  # some rows and columns hold most of it
+        strong = np.outer(random.random(80) ** 3, random.random(columns) ** 3)
+        mask = random.random(strong.shape) < strong / strong.mean() * 0.06
+        values = random.choice([-2.0, -1.0, 1.0, 2.0], mask.shape)
+        tensors[str(columns)] = torch.from_numpy(np.where(mask, values, 0).astype(np.float32))
+    patient, back = there_and_back(tensors, tmp_path / "a.sct")
+    assert {row.form for row in patient.tensors} == {"mixed"}
+    assert_same(back, tensors)
+    monkeypatch.setattr(packing, "chosen", lambda pairs: chosen(pairs, 80 * 400))
+    quick, back = there_and_back(tensors, tmp_path / "b.sct")
+    assert {row.form for row in quick.tensors} > {"mixed"}
+    assert quick.bytes > patient.bytes
+    assert_same(back, tensors)
 
 
 def test_codebooks_of_quantizers(tmp_path):

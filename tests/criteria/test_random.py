@@ -1,5 +1,6 @@
 import torch
 
+from benchmarks.criteria.oracles import random as oracle
 from secateur.core.evidence import Evidence
 from secateur.core.rng import generator
 from secateur.criteria import Random
@@ -33,3 +34,7 @@ def test_names_are_uncorrelated():
 def test_the_stream_is_that_of_seed_and_name():
     wanted = torch.rand(3, generator=generator(7, "random", "a"))
     assert torch.equal(Random(seed=7).saliency("a", evidence((3,))), wanted)
+
+
+def test_numbers_are_those_of_the_twister():
+    assert oracle.error() == 0

@@ -1,5 +1,8 @@
 """What tracing refuses, what it survives, and what it must not do to the model."""
 
+import gc
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +14,8 @@ from secateur.apply.verify import difference, outputs, strengthen_, verify
 from secateur.bench.zoo.vit import ViT
 from secateur.core.errors import IncompatibleError, TraceError, VerificationError
 from secateur.core.example import Example
+from secateur.core.plan import PruningPlan
+from secateur.granularity import Channel
 from secateur.graph.trace import trace
 from secateur.testing.models import TINY
 from secateur.testing.system import check_cost, check_dead_units, prepare, random_plan, untouched
@@ -103,6 +108,20 @@ class TestErrors:
         graph = trace(model, TINY["packed_attention"].example())
         assert {n: g.units for n, g in graph.cuttable.items()} == TINY["packed_attention"].groups
 
+    def test_the_garbage_collector_is_as_before(self):
+        model = TINY["chain"].build()
+        for given, why in ((floats(2, 4, 6, 6), pytest.raises(TraceError)), (floats(2, 3, 6, 6), nullcontext())):
+            with why:
+                trace(model, given)
+            assert gc.get_freeze_count() == 0
+        gc.freeze()
+        try:
+            frozen = gc.get_freeze_count()
+            trace(model, floats(2, 3, 6, 6))
+            assert 0 < gc.get_freeze_count() <= frozen
+        finally:
+            gc.unfreeze()
+
     def test_a_model_that_cannot_be_copied(self):
         model = nn.Linear(3, 3)
         model.kept = model.weight * 2
@@ -180,6 +199,30 @@ class TestAliases:
         assert torch.equal(x, floats(2, 4)) and x._version == 0
         sound(model, graph, (x,))
         assert torch.equal(x, floats(2, 4))
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda w: w.data.clamp_(max=0.01),
+            lambda w: torch.mul(w, 2, out=w.data),
+            lambda w: w.t().add_(0.5),
+        ],
+    )
+    @pytest.mark.parametrize("depth", [False, True])
+    def test_weights_that_forward_writes_to(self, write, depth):
+        """In the model they stay what they are, also where the forward catches whatever an operator raises."""
+
+        def function(m, x):
+            try:
+                write(m.a.weight)
+            except Exception:
+                return x
+            return m.b(torch.relu(m.a(x)))
+
+        model = strengthen_(Net(function, a=linear(4, 6), b=linear(6, 2))).eval()
+        with untouched(model):
+            graph = trace(model, floats(2, 4), depth=depth)
+        assert graph.groups["a"].units == 6
 
     def test_buffers_that_forward_updates(self):
         model = Net(lambda m, x: m.b(m.a(x) - m.mean.mul_(0.5)), a=linear(), b=linear(6, 3))
@@ -311,6 +354,25 @@ class TestSizes:
     def test_unequal_cuts_under_one_integer(self):
         prepared = prepare(TINY["attention"])
         sound(prepared.model, prepared.graph, TINY["attention"].inputs(), seeds=range(8))
+
+    def test_two_integers_that_must_not_come_to_be_equal(self):
+        class Widening(nn.Module):
+            def __init__(self, width, out):
+                super().__init__()
+                self.width, self.out = width, out
+                self.norm, self.inner, self.skip = nn.LayerNorm(width), nn.Linear(width, out), nn.Linear(width, out)
+
+            def forward(self, x):
+                y = self.inner(self.norm(x)).view(len(x), -1, self.out).amax(1)
+                return y + (self.skip(x) if self.width != self.out else x)
+
+        layers = {"a": linear(4, 6), "b": Widening(6, 12), "c": Widening(12, 24), "d": linear(24, 3)}
+        model, graph = traced(lambda m, x: m.d(m.c(m.b(m.a(x)))), floats(2, 4), **layers)
+        least = {name: group.minimum for name, group in graph.cuttable.items()}
+        assert least == {"a": 1, "b.inner": 7, "c.inner": 13}
+        sound(model, graph, (floats(2, 4),), seeds=range(8))
+        kept = {name: torch.arange(graph.groups[name].units) < n for name, n in least.items()}
+        verify(model, PruningPlan(kept, Channel(), graph))
 
     def test_a_batch_that_reaches_into_the_channels(self):
         """At batch 1 this reshape mixes nothing, at batch 2 it does; a larger batch is tried before a cut is handed over."""

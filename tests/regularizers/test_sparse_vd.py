@@ -9,7 +9,7 @@ from secateur.core.budget import Budget
 from secateur.core.recipe import FineTune
 from secateur.methods import recipe
 from secateur.regularizers import SparseVD
-from secateur.regularizers.sparse_vd import divergence
+from secateur.regularizers.sparse_vd import _normal, divergence
 from secateur.surgeries import Gradual
 from secateur.testing import case as cases
 from secateur.training import Session
@@ -105,3 +105,15 @@ def test_with_masks_in_a_session():
     for name, keep in masks.items():
         owner, _, leaf = name.rpartition(".")
         assert not getattr(subject.model.get_submodule(owner), leaf)[~keep].any()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_noise_lies_as_the_output_does(layout):
+    """Every entry is a fresh standard normal number: no two are alike, and moments are those of so many draws."""
+    like = torch.zeros(8, 5, 50, 50, dtype=torch.float64).to(memory_format=layout)
+    torch.manual_seed(0)
+    noise = _normal(like)
+    assert noise.stride() == like.stride()
+    assert noise.unique().numel() == noise.numel() == 100_000
+    assert abs(float(noise.mean())) < 4 / 100_000**0.5
+    assert abs(float(noise.square().mean()) - 1) < 4 * (2 / 100_000) ** 0.5

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.criteria.oracles import batch_norm as oracle
 from secateur.apply.masking import mask
 from secateur.core.contracts import Known
 from secateur.core.errors import IncompatibleError, MissingEvidenceError
@@ -97,3 +98,7 @@ def test_no_batches_is_an_error_and_wipes_nothing():
 def test_zero_batches_are_refused():
     with pytest.raises(IncompatibleError, match="batches must be 1 or more"):
         BatchNorm(batches=0)
+
+
+def test_against_the_oracle():
+    assert oracle.error() < 1e-12

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.criteria.oracles import fold_constant as oracle
 from secateur.apply.masking import mask, unmask_
 from secateur.core.contracts import Known
 from secateur.core.errors import MissingEvidenceError
@@ -159,3 +160,7 @@ def test_needs_evidence():
     plan = PruningPlan({}, Channel(), trace(model, noise(1, 3)))
     with pytest.raises(MissingEvidenceError, match="InputMean"):
         FoldConstant().repair_(mask(model, plan), model, plan, Known(Evidence({}), []))
+
+
+def test_against_the_oracle():
+    assert oracle.error() < 1e-12

@@ -21,6 +21,7 @@ from secateur.core.copying import copied
 from secateur.core.errors import IncompatibleError
 from secateur.core.groups import LiveCall, Role
 from secateur.core.plan import PruningPlan
+from secateur.granularity import Channel
 
 _Key = TypeVar("_Key", str, LiveCall)
 
@@ -131,14 +132,17 @@ def _own_class_(module: nn.Module) -> None:
 
 
 def silence_(
-    model: nn.Module, plan: PruningPlan, masks: Mapping[str, Tensor], live: Mapping[LiveCall, Tensor] | None = None
+    model: nn.Module,
+    plan: PruningPlan,
+    masks: Mapping[str, Tensor] | None = None,
+    live: Mapping[LiveCall, Tensor] | None = None,
 ) -> nn.Module:
     """Do once, in place, what `mask_` holds up: the same forward pass, for networks that nobody will train.
 
     Args:
         model: a network that fits the plan; returned.
         plan: what stays.
-        masks: by parameter name, the plan's and any others.
+        masks: by parameter name, the plan's and any others; by default the plan's.
         live: by call, entries that are alive, beside the plan's.
     """
     if plan.is_structured:
@@ -146,8 +150,15 @@ def silence_(
         _make_live_(model, _both(found, live or {}))
         _silence_buffers_(model, plan)
     parameters = dict(model.named_parameters())
+    unit = plan.granularity
     with torch.no_grad():
-        for name, keep in masks.items():
+        if masks is None and isinstance(unit, Channel) and type(unit).expand is Channel.expand:
+            # Whole slices go, of which masks would say it entry by entry: half of what a forward pass costs.
+            for name, by_dim in unit.silenced(plan.graph, plan.channels).items():
+                for dim, stays in by_dim.items():
+                    parameters[name].index_fill_(dim, (~stays).nonzero().flatten().to(parameters[name].device), 0)
+            return model
+        for name, keep in (plan.masks() if masks is None else masks).items():
             parameters[name].masked_fill_(~keep.to(parameters[name].device), 0)
     return model
 

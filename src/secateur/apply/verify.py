@@ -9,6 +9,7 @@ pass asks for float32.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -95,20 +96,27 @@ def verify(model: nn.Module, plan: PruningPlan) -> float:
 def _verified(model: nn.Module, plan: PruningPlan) -> float:
     precise = any(p.dtype is torch.float64 for p in model.parameters())
     for trial in TRIALS[precise:]:
-        example = _example(model, plan, trial.dtype)
-        masked, shrunk = _pair(model, plan, trial)
-        seen = None
-        for mode in (Wide, nullcontext) if trial.wide else (nullcontext,):
-            with mode():
-                seen = _seen(masked, shrunk, example, trial, plan) if seen is None else seen
+        seen = _tried(model, plan, trial)
         if seen is not None and seen <= trial.threshold:
             return seen
         if seen is not None and trial.final:
             raise _different(seen, trial.threshold, plan)
+        gc.collect()  # modules may refer to themselves, and the next pair of a large network would not fit beside this
     raise VerificationError(
         "the masked network gives no finite numbers on random weights, of either sign, in float64 or in its own types, "
         "so it cannot be compared with the shrunk one. Your model is untouched; shrink(..., verify=False) skips this."
     )
+
+
+def _tried(model: nn.Module, plan: PruningPlan, trial: Trial) -> float | None:
+    """The difference that a trial sees; its networks are gone when it returns."""
+    example = _example(model, plan, trial.dtype)
+    masked, shrunk = _pair(model, plan, trial)
+    seen = None
+    for mode in (Wide, nullcontext) if trial.wide else (nullcontext,):
+        with mode():
+            seen = _seen(masked, shrunk, example, trial, plan) if seen is None else seen
+    return seen
 
 
 def _seen(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan) -> float | None:
@@ -147,7 +155,7 @@ def _pair(model: nn.Module, plan: PruningPlan, trial: Trial) -> tuple[nn.Module,
     theirs = {p.data_ptr() for p in masked.parameters()}
     for p in own:
         p.data = p.data.clone() if p.data_ptr() in theirs else p.data
-    return silence_(masked, plan, plan.masks()), shrunk
+    return silence_(masked, plan), shrunk
 
 
 def _plain(model: nn.Module) -> list[nn.Parameter]:
@@ -196,24 +204,29 @@ def _gap(answer: _Answer, found: list[Tensor], masked: nn.Module, trial: Trial) 
     None if that is no small matter any more, and nothing can be told.
     """
     gap = difference(answer.numbers, found)
-    if trial.dtype is not torch.float64 or gap <= trial.threshold or not gap < 100 * _tremor(masked, answer):
+    if trial.dtype is not torch.float64 or gap <= trial.threshold:
+        return gap
+    if not gap < 100 * _tremor(masked, answer, trial.positive):
         return gap
     return 0.0 if gap < _ROUNDING else None
 
 
-def _tremor(masked: nn.Module, answer: _Answer) -> float:
+def _tremor(masked: nn.Module, answer: _Answer, positive: bool) -> float:
     """How much the answer changes when weights change in their last digit: rounding cannot be told from less.
 
     Very deep networks, and batch norms over a handful of values, amplify it so much that it shows even in float64.
     """
-    kept = [p.detach().clone() for p in masked.parameters()]
+    dead = {name: p == 0 for name, p in masked.named_parameters() if p.is_floating_point()}
     with torch.no_grad():
         for p in masked.parameters():
             if p.is_floating_point():
                 p.mul_(1 + torch.finfo(p.dtype).eps * _fair(p))
         moved = _numbers(masked, answer.example, training=answer.training)
-        for p, value in zip(masked.parameters(), kept, strict=True):
-            p.copy_(value)
+        # Weights are drawn again, not kept: a second network in float64 may be too much.
+        _strengthen_parameters_(masked, positive)
+        for name, p in masked.named_parameters():
+            if name in dead:
+                p.masked_fill_(dead[name], 0)
     return 0.0 if moved is None else difference(answer.numbers, moved)
 
 
@@ -264,13 +277,17 @@ def strengthen_(model: nn.Module, *, positive: bool = False, double: bool = True
     if double:
         model.double()
     with torch.no_grad():
-        for name, p in model.named_parameters():
-            noise = _noise("normal" if p.ndim > 1 else "size", positive, p.dtype, p.device)
-            _fill_(p, noise, (2.0 / max(p[0].numel(), 1)) ** 0.5 if p.ndim > 1 else 1.0, name)
+        _strengthen_parameters_(model, positive)
         for name, b in model.named_buffers():
             if name.rpartition(".")[2] in ("running_mean", "running_var") and b.is_floating_point():
                 _fill_(b, _noise("size", True, b.dtype, b.device), 1.0, name)
     return model
+
+
+def _strengthen_parameters_(model: nn.Module, positive: bool) -> None:
+    for name, p in model.named_parameters():
+        noise = _noise("normal" if p.ndim > 1 else "size", positive, p.dtype, p.device)
+        _fill_(p, noise, (2.0 / max(p[0].numel(), 1)) ** 0.5 if p.ndim > 1 else 1.0, name)
 
 
 @cache

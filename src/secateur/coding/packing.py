@@ -18,7 +18,7 @@ from secateur.coding.container import Entry, Header, from_bytes, sealed, to_byte
 from secateur.coding.dtypes import number_of
 from secateur.coding.live import Known
 from secateur.coding.split import Split, nonzero, outline, split, split_grid
-from secateur.coding.stream import stream_of, tensor_of
+from secateur.coding.stream import Stream, chosen, streams_of, tensor_of
 from secateur.core.errors import CodecError, IncompatibleError, UnsupportedError
 from secateur.core.plan import PruningPlan
 from secateur.core.quantized import Quantized
@@ -90,6 +90,9 @@ def pack(
     constriction library to write and to read (`pip install 'secateur[coding]'`): without it they are not tried, files
     come out a little larger, and a file that holds them is refused by `unpack`, which names the library.
 
+    The adaptive coder is slow to read, so that a large network has it only where it saves most: reading takes some
+    seconds longer for it, not more.
+
     Few distinct values are found without help; an even grid of many steps is not, so hand over what the quantizer made.
 
     Args:
@@ -115,14 +118,12 @@ def pack(
     tensors, aliases = distinct(given)
     quantized = quantized or {}
     _check_quantized(quantized, tensors)
-    entries, streams, rows, known = {}, {}, {}, Known()
+    streams = dict(zip(tensors, chosen(_pairs(tensors, quantized)), strict=True))
+    entries, contents, rows = {}, {}, {}
     for name, tensor in tensors.items():
-        number_of(tensor.dtype, name)
-        parts = _split(tensor, quantized.get(name))
-        found = stream_of(parts, known)
-        known = known.then(tuple(tensor.shape), parts.mask)
-        streams[name] = sealed(found.content)
-        entries[name] = Entry(name, tensor.dtype, tuple(tensor.shape), len(streams[name]))
+        found = streams[name]
+        contents[name] = sealed(found.content)
+        entries[name] = Entry(name, tensor.dtype, tuple(tensor.shape), len(contents[name]))
         value = quantized[name].values().to(tensor.dtype) if name in quantized else tensor
         rows[name] = _row(entries[name], value, found.form, found.codec, found.ideal)
     everything = [
@@ -131,7 +132,7 @@ def pack(
     ]
     text = plan_to_json(plan) if plan is not None else ""
     header = Header(tuple(everything), text)
-    content = to_bytes(header, [streams[entry.name] for entry in everything if not entry.alias])
+    content = to_bytes(header, [contents[entry.name] for entry in everything if not entry.alias])
     return _report(write_bytes(path, content), len(content), header, tuple(rows.values()))
 
 
@@ -196,6 +197,17 @@ def inspect(path: str | os.PathLike[str], *, entries: int | None = None) -> Pack
         for entry, tensor, form, codec in _decoded(header, streams, Allowance.of(len(content), entries))
     )
     return _report(Path(path), len(content), header, rows)
+
+
+def _pairs(tensors: Mapping[str, Tensor], quantized: Mapping[str, Quantized]) -> list[tuple[Stream, Stream]]:
+    """For each tensor the shortest stream and the shortest quick one; each knows the masks of those before."""
+    pairs, known = [], Known()
+    for name, tensor in tensors.items():
+        number_of(tensor.dtype, name)
+        parts = _split(tensor, quantized.get(name))
+        pairs.append(streams_of(parts, known))
+        known = known.then(tuple(tensor.shape), parts.mask)
+    return pairs
 
 
 def _split(tensor: Tensor, found: Quantized | None) -> Split:

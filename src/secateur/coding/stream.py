@@ -32,6 +32,9 @@ SLOW = 2**19
 #: Where there are more levels than a few, contexts gain little over a range coder: fewer bits. Unless there are so many
 #: cells to a survivor: there it is the places that cost, and contexts know most about them.
 _FEW, _SHORT, _SPARSE = 16, 2**14, 4
+#: Bits of the adaptive coder are read a hundred times as slowly as others. A file may hold so many in streams that are
+#: not short, some seconds' worth; where more are wanted, those that save most for their bits have them.
+PATIENCE = 2**21
 #: In place of the dim of scales: each is shared by neighbours in a row.
 _GROUPED = 255
 #: Steps that a symbol of the adaptive codec is charged for.
@@ -57,16 +60,42 @@ class Stream:
     steps: int = 0
 
 
-def stream_of(parts: Split, known: Known) -> Stream:
-    """The shortest stream that was found."""
+def streams_of(parts: Split, known: Known) -> tuple[Stream, Stream]:
+    """The shortest stream that was found, and the shortest that is not slow to read; the same one, often."""
     if not parts.bits.size:
-        return Stream(b"", "stored", "fixed", 0.0)
-    allowed = (one for one in _candidates(parts, known) if affordable(one.steps, len(one.content)))
-    return min(allowed, key=lambda one: len(one.content))
+        empty = Stream(b"", "stored", "fixed", 0.0)
+        return empty, empty
+    allowed = [one for one in _candidates(parts, known) if affordable(one.steps, len(one.content))]
+    return _shortest(allowed), _shortest([one for one in allowed if one.steps <= _SHORT] or allowed)
+
+
+def chosen(pairs: Sequence[tuple[Stream, Stream]], patience: int = PATIENCE) -> list[Stream]:
+    """Which of `streams_of` to write: the shorter ones, as far as slow bits go, where they save most bytes each.
+
+    Args:
+        pairs: for each tensor, the shortest stream and the shortest quick one.
+        patience: slow bits that all may take together.
+    """
+    found = [quick for _, quick in pairs]
+
+    def saved(place: int) -> float:
+        short, quick = pairs[place]
+        return (len(quick.content) - len(short.content)) / max(short.steps, 1)
+
+    for place in sorted(range(len(pairs)), key=saved, reverse=True):
+        short, quick = pairs[place]
+        if short is not quick and short.steps <= patience:
+            patience -= short.steps
+            found[place] = short
+    return found
+
+
+def _shortest(streams: Sequence[Stream]) -> Stream:
+    return min(streams, key=lambda one: len(one.content))
 
 
 def forced(parts: Split, form: str, codec: str) -> bytes:
-    """A stream of a form and a codec that are not chosen by size; for a codebook. `stream_of` is what to use."""
+    """A stream of a form and a codec that are not chosen by size; for a codebook. `streams_of` is what to use."""
     names = (codec,)
     if form == "dense":
         return next(_whole(parts, _table(parts), names)).content
@@ -80,7 +109,7 @@ def forced(parts: Split, form: str, codec: str) -> bytes:
 def tensor_of(
     content: bytes, dtype: torch.dtype, shape: tuple[int, ...], allowance: Allowance, known: Known
 ) -> tuple[Tensor, str, str]:
-    """The tensor that `stream_of` wrote, and form and codec.
+    """The tensor that a stream holds, and form and codec.
 
     Args:
         content: the stream.

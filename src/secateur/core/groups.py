@@ -76,7 +76,10 @@ class Axis:
 
     def size(self, widths: Mapping[str, int]) -> int:
         """Length at the given widths; a group that `widths` does not name counts as nothing, so name them all."""
-        return self.fixed + sum(k * widths[name] for name, k in self.terms)
+        varying = 0
+        for name, k in self.terms:  # asked for all the time; a generator would take twice as long
+            varying += k * widths[name]
+        return self.fixed + varying
 
     def times(self, factor: int) -> Axis:
         """The axis `factor` times as long."""
@@ -343,6 +346,19 @@ class ChannelGraph:
                     by_dim[slot.dim] = torch.ones(size, dtype=torch.bool)
                 by_dim[slot.dim].index_fill_(0, slot.index.index_select(0, gone).view(-1), False)
         return keeps
+
+    def dim_sizes(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, int]]:
+        """For every tensor touched by a cut: dim to how many of its entries stay, by the same slots as `dim_keeps`."""
+        sizes: dict[str, dict[int, int]] = {}
+        full = self.full
+        for name, keep in kept.items():
+            gone = len(keep) - int(keep.sum())
+            for slot in self.groups[name].slots if gone else ():
+                by_dim = sizes.setdefault(slot.tensor, {})
+                size = by_dim.get(slot.dim)
+                size = self.tensors[slot.tensor].axes[slot.dim].size(full) if size is None else size
+                by_dim[slot.dim] = size - gone * slot.index.shape[1]
+        return sizes
 
     def without(self, modules: Sequence[str]) -> ChannelGraph:
         """The graph of the network that is left once `modules` (some of `blocks`) have been taken out.

@@ -59,19 +59,24 @@ class Channel(Granularity):
 
         Not so where only the direction counts: zeros have none, and the length, which is another parameter, is enough.
         """
-        bare = {(s.tensor, s.dim) for s in graph.groups[block.name].slots_with(Role.DIRECTS)}
         masks: dict[str, Tensor] = {}
-        for name, by_dim in graph.dim_keeps({block.name: keep}).items():
-            axes = graph.tensors[name]
-            if axes.buffer:
-                continue
-            mask = torch.ones([a.size(graph.full) for a in axes.axes], dtype=torch.bool)
-            masked = {dim: stays for dim, stays in by_dim.items() if (name, dim) not in bare}
-            for dim, stays in masked.items():
+        full = graph.full
+        for name, by_dim in self.silenced(graph, {block.name: keep}).items():
+            mask = torch.ones([a.size(full) for a in graph.tensors[name].axes], dtype=torch.bool)
+            for dim, stays in by_dim.items():
                 mask &= stays.view([-1 if d == dim else 1 for d in range(mask.ndim)])
-            if masked:
-                masks[name] = mask
+            masks[name] = mask
         return masks
+
+    def silenced(self, graph: ChannelGraph, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+        """The same of any number of groups, told by dims: parameter to dim to boolean entries, True = stays."""
+        bare = {(s.tensor, s.dim) for name in kept for s in graph.groups[name].slots_with(Role.DIRECTS)}
+        found: dict[str, dict[int, Tensor]] = {}
+        for name, by_dim in graph.dim_keeps(kept).items():
+            masked = {dim: stays for dim, stays in by_dim.items() if (name, dim) not in bare}
+            if masked and not graph.tensors[name].buffer:
+                found[name] = masked
+        return found
 
     @classmethod
     def examples(cls) -> list[Channel]:

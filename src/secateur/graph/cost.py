@@ -13,11 +13,16 @@ def cost(graph: ChannelGraph, widths: Mapping[str, int] | None = None) -> Cost:
 
     Multiply-accumulates are products of widths at each operator, so the figure is exact, to the integer.
     """
+    return Cost(*(cost_of(graph, unit, widths) for unit in ("macs", "params", "weights", "units")))
+
+
+def cost_of(graph: ChannelGraph, unit: str, widths: Mapping[str, int] | None = None) -> int:
+    """One of the figures of `cost`, by name, without the price of the others: a search asks for it again and again."""
     at = graph.full | dict(widths or {})
-    params = {n: t.numel(at) for n, t in graph.tensors.items() if not t.buffer}
-    return Cost(
-        macs=sum(op.macs(at) for op in graph.ops),
-        params=sum(params.values()),
-        weights=sum(n for name, n in params.items() if len(graph.tensors[name].axes) > 1),
-        units=sum(at[name] for name in graph.cuttable),
-    )
+    match unit:
+        case "macs":
+            return sum(op.macs(at) for op in graph.ops)
+        case "units":
+            return sum(at[name] for name in graph.cuttable)
+    tensors = [t for t in graph.tensors.values() if not t.buffer and (unit == "params" or len(t.axes) > 1)]
+    return sum(t.numel(at) for t in tensors)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from secateur.core.groups import Attribute, ChannelGraph
+from secateur.core.groups import Attribute, ChannelGraph, Rescaling
 from secateur.graph.attention import settle_fast_paths_
 
 #: Memory layouts beside the usual one, and for how many dims they exist.
@@ -29,26 +29,53 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], remo
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     widths = graph.widths(kept)
     with torch.no_grad():
-        for one in graph.rescalings:
-            factor = one.factor(graph.full, widths)
-            if factor != 1.0:
-                tensor = tensors[one.tensor]
-                entries = one.entries.to(tensor.device)
-                tensor.data = tensor.data.index_copy(
-                    one.dim, entries, tensor.data.index_select(one.dim, entries) * factor
-                )
-        for name, by_dim in graph.dim_keeps(kept).items():
-            tensor = tensors[name]
-            index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
-            if tensor.grad is not None:
-                grad, tensor.grad = _select(tensor.grad, index), None
-                tensor.data = _select(tensor.data, index)
-                tensor.grad = grad
-            else:
-                tensor.data = _select(tensor.data, index)
+        if all(tensor.is_meta and tensor.grad is None for tensor in tensors.values()):
+            _shorten_(tensors, graph.dim_sizes(kept))
+        else:
+            _cut_(tensors, graph, kept, widths)
     refresh_(model, graph.attributes, widths)
     settle_fast_paths_(model)
     remove_(model, removed)
+
+
+def _shorten_(tensors: Mapping[str, Tensor], sizes: Mapping[str, Mapping[int, int]]) -> None:
+    """Cut tensors without numbers: how many entries stay is all there is to them."""
+    for name, by_dim in sizes.items():
+        tensor = tensors[name]
+        shape = [by_dim.get(dim, size) for dim, size in enumerate(tensor.shape)]
+        tensor.data = torch.empty(shape, dtype=tensor.dtype, device="meta", memory_format=_layout(tensor))
+
+
+def _cut_(
+    tensors: Mapping[str, Tensor], graph: ChannelGraph, kept: Mapping[str, Tensor], widths: Mapping[str, int]
+) -> None:
+    """Cut tensors, and rescale what makes up for numbers that follow a width."""
+    keeps = graph.dim_keeps(kept)
+    for name, by_dim in keeps.items():
+        tensor = tensors[name]
+        index = {d: keep.nonzero().flatten().to(tensor.device) for d, keep in by_dim.items()}
+        if tensor.grad is not None:
+            grad, tensor.grad = _select(tensor.grad, index), None
+            tensor.data = _select(tensor.data, index)
+            tensor.grad = grad
+        else:
+            tensor.data = _select(tensor.data, index)
+    for one in graph.rescalings:
+        factor = one.factor(graph.full, widths)
+        if factor != 1.0:
+            _rescale_(tensors[one.tensor], one, factor, keeps.get(one.tensor, {}))
+
+
+def _rescale_(tensor: Tensor, one: Rescaling, factor: float, keeps: Mapping[int, Tensor]) -> None:
+    """Multiply what is left of the entries of a tensor that has been cut along the dims of `keeps`."""
+    if not keeps:
+        tensor.data = tensor.data.clone()  # it may share its memory with other models
+    entries = one.entries
+    if one.dim in keeps:
+        left = keeps[one.dim]
+        entries = (left.cumsum(0) - 1)[entries[left[entries]]]
+    entries = entries.to(tensor.device)
+    tensor.data.index_copy_(one.dim, entries, tensor.data.index_select(one.dim, entries) * factor)
 
 
 def remove_(model: nn.Module, names: Iterable[str]) -> None:
@@ -79,5 +106,9 @@ def _select(tensor: Tensor, index: Mapping[int, Tensor]) -> Tensor:
     smaller = tensor
     for dim, entries in index.items():
         smaller = smaller.index_select(dim, entries)
-    layout = next((f for f, n in _LAYOUTS if tensor.ndim == n and tensor.is_contiguous(memory_format=f)), None)
-    return smaller.contiguous() if layout is None else smaller.contiguous(memory_format=layout)
+    return smaller.contiguous(memory_format=_layout(tensor))
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    found = (f for f, n in _LAYOUTS if tensor.ndim == n and tensor.is_contiguous(memory_format=f))
+    return next(found, torch.contiguous_format)

@@ -231,7 +231,8 @@ def separate(atoms: Atoms, moved: Tensor, where: str, carrier: int | None = None
 def _classes(moved: Tensor, dim: int) -> int:
     """How many independent units remain if `dim` carries the labels and all others are joined."""
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
-    trial = Atoms(count=int(moved.max()) + 1)
+    own, rows = rows.unique(return_inverse=True)  # few of all the atoms of a network
+    trial = Atoms(count=len(own))
     trial.edges.append((rows[1:].reshape(-1), rows[:1].expand_as(rows[1:]).reshape(-1)))
     return int(trial.components()[rows[0]].unique().numel())
 

@@ -21,7 +21,7 @@ from secateur.core.groups import ChannelGraph, Group
 from secateur.core.rng import generator
 from secateur.graph.cut import cut_
 from secateur.graph.propagate import Propagation
-from secateur.graph.record import Call, Ref, Stop, record
+from secateur.graph.record import Call, Recording, Ref, Stop, record
 from secateur.graph.solve import Solution
 
 #: Operators that only change how a tensor lies in memory.
@@ -174,16 +174,24 @@ def find_fault(
     scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor], last: int | None = None
 ) -> Fault | None:
     """Run a cut copy and compare operator by operator with the prediction; calls after number `last` do not matter."""
-    trial = copied(scene.model)
-    cut_(trial, graph, kept)
-    watch = _Comparison(scene, solution, kept, graph.widths(kept), last)
-    seen = record(trial, scene.example, watch)
+    watch, seen = _tried(scene, solution, graph, kept, last, places=False)
     if watch.ended:
         return watch.fault
+    if seen.failure is not None:
+        watch, seen = _tried(scene, solution, graph, kept, last, places=True)  # to learn where
     if seen.failure is not None:
         what = f"the forward pass fails after a cut ({_first_line(seen.failure[0])})"
         return Fault(watch.numbers[min(watch.met, len(watch.numbers) - 1)], seen.failure[1], what)
     return watch.on_another_path() if watch.met < len(watch.numbers) else None
+
+
+def _tried(
+    scene: Scene, solution: Solution, graph: ChannelGraph, kept: Mapping[str, Tensor], last: int | None, *, places: bool
+) -> tuple[_Comparison, Recording]:
+    trial = copied(scene.model)
+    cut_(trial, graph, kept)
+    watch = _Comparison(scene, solution, kept, graph.widths(kept), last)
+    return watch, record(trial, scene.example, watch, places=places)
 
 
 class _Comparison:

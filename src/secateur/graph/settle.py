@@ -9,6 +9,7 @@ from torch import nn
 
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
+from secateur.graph.apart import keep_apart
 from secateur.graph.mend import Mended, mend, with_mended
 from secateur.graph.probe import Fault, Scene, faults, gets_past, peers, touched
 from secateur.graph.propagate import Propagation
@@ -34,8 +35,12 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         plain = build(model, walk, solution, inputs)
         found, mended = _mend_all(scene, solution, plain, mended)
         graph = with_mended(plain, solution, mended)
-        if not found or not graph.cuttable:  # where nothing is cut, nothing can be wrong
+        if not graph.cuttable:  # where nothing is cut, nothing can be wrong
             return graph
+        if not found:
+            if not keep_apart(scene, solution, graph, mended):
+                return graph
+            continue
         fault = found[0]
         done = absorb(scene, solution, graph, found) if _is_numeric(fault) else tie(scene, solution, fault, mended)
         if not done and not _pin_culprit(scene, solution, graph, fault):

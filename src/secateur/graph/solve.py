@@ -313,10 +313,11 @@ class _Table:
         )
         present = self.component.unique()
         present = present[torch.argsort(first[present])]
-        together: dict[int, list[int]] = {}
-        for component, sign in zip(present.tolist(), signature[present].tolist(), strict=True):
-            together.setdefault(sign, []).append(component)
-        return [torch.tensor(units) for units in together.values()]
+        _, sign, counts = signature[present].unique(return_inverse=True, return_counts=True)
+        begin = torch.full_like(counts, len(present)).scatter_reduce_(0, sign, torch.arange(len(present)), "amin")
+        order = torch.argsort(begin)
+        units = present[torch.argsort(begin[sign], stable=True)]
+        return list(units.split(counts[order].tolist()))
 
     def slots(self, number: Tensor, unit: Tensor, parts: Tensor, units: list[int]) -> list[tuple[Slot, ...]]:
         """Every place where the units of each group live, with the entries of each unit.
@@ -328,9 +329,9 @@ class _Table:
             units: how many each group has.
         """
         rows = (number[self.component] >= 0).nonzero().flatten()
-        rows = rows[torch.argsort(unit[self.component[rows]], stable=True)]
         place = number[self.component] * len(self.places) + self.place
-        rows = rows[torch.argsort(place[rows], stable=True)]  # by group and place, then by unit, then by position
+        by_unit = place[rows] * len(unit) + unit[self.component[rows]]
+        rows = rows[torch.argsort(by_unit, stable=True)]  # by group and place, then by unit, then by position
         found, slot, sizes = torch.unique_consecutive(place[rows], return_inverse=True, return_counts=True)
         part = torch.full((len(found),), -1).scatter_reduce_(0, slot, parts[self.atom[rows]], "amax")
         slots: list[list[Slot]] = [[] for _ in units]

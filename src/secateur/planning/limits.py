@@ -10,7 +10,7 @@ from math import lcm
 from secateur.core.budget import Budget
 from secateur.core.contracts import Block, Limits
 from secateur.core.groups import ChannelGraph
-from secateur.graph.cost import cost
+from secateur.graph.cost import cost_of
 from secateur.planning.entries import Entries
 
 
@@ -27,6 +27,7 @@ class Choices(Limits):
         multiple: kept counts divide by this, unless a block keeps everything or its units are whole modules.
         ranked: the modules of blocks whose units are whole modules, the last to go first.
         entries: what the units of blocks within weights hold; those not named hold one entry each.
+        dense: the cost of the dense network, once it has been asked for.
     """
 
     graph: ChannelGraph
@@ -37,6 +38,7 @@ class Choices(Limits):
     multiple: int = 1
     ranked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     entries: Mapping[str, Entries] = field(default_factory=dict)
+    dense: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def blocks(self) -> Mapping[str, int]:
@@ -92,23 +94,28 @@ class Choices(Limits):
         if self.ranked:
             return self.spent_without([m for n, modules in self.ranked.items() for m in modules[everything[n] :]])
         if self._structured:
-            return cost(self.graph, everything).of(self.budget.of)
+            return cost_of(self.graph, self.budget.of, everything)
         return self._sparse(everything)
 
     def spent_without(self, gone: Sequence[str]) -> int:
         """Cost once these modules are gone, in the budget's unit; where units are whole modules."""
         if self.budget.of == "units":
             return sum(len(modules) for modules in self.ranked.values()) - len(gone)
-        return cost(self.graph.without(gone)).of(self.budget.of)
+        return cost_of(self.graph.without(gone), self.budget.of)
 
     @property
     def whole(self) -> int:
         """Cost of the dense network, in the budget's unit."""
+        if not self.dense:  # a search asks for it at every step
+            self.dense.append(self._whole())
+        return self.dense[0]
+
+    def _whole(self) -> int:
         if self.ranked:
             return self.spent_without(())
         if self.budget.of == "units" and not self._structured:
             return sum(self._units(name) for name in (*self.free, *self.frozen))
-        return cost(self.graph).of(self.budget.of)
+        return cost_of(self.graph, self.budget.of)
 
     @property
     def least(self) -> dict[str, int]:
@@ -132,7 +139,7 @@ class Choices(Limits):
         if self.budget.of == "macs":
             macs = [(op.weight, op.macs(full)) for op in self.graph.ops]
             return sum(n * left[name] // dense[name] if name in left else n for name, n in macs)
-        return cost(self.graph).of(self.budget.of) - sum(dense[name] - left[name] for name in left)
+        return cost_of(self.graph, self.budget.of) - sum(dense[name] - left[name] for name in left)
 
     def _units(self, name: str) -> int:
         """Units of a block within a weight."""

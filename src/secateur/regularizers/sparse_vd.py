@@ -126,4 +126,14 @@ def _noise(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor
     assert isinstance(module.weight, Tensor)
     variance = attached(module, _LEAF).exp() * (module.weight.detach() != 0)
     spread = applied(module, inputs[0].square(), variance, None)
-    return output + (spread + _EPSILON).sqrt() * torch.randn_like(output)
+    return output + (spread + _EPSILON).sqrt() * _normal(output)
+
+
+def _normal(like: Tensor) -> Tensor:
+    """Standard normal numbers in the shape and the layout of `like`, drawn in the order of memory.
+
+    Torch draws many at a time only into contiguous tensors, and one by one into those with channels last.
+    """
+    layout = torch.empty_like(like)
+    drawn = torch.randn(layout.numel(), dtype=layout.dtype, device=layout.device)
+    return drawn.as_strided(layout.shape, layout.stride())

@@ -55,8 +55,8 @@ $(ZOO)/.ready $(PEER)/.ready: constraints.txt $(MODELS)/requirements.txt
 bench-models: $(ZOO)/.ready $(PEER)/.ready ## Check the channel graph over the public model zoos, beside a peer (hours)
 	$(ZOO)/bin/python -m benchmarks.models $(ARGS)
 
-bench-criteria: $(VENV)/.ready ## Every criterion and repair beside its oracle, and what it costs; writes docs/oracles.md
-	$(BIN)/python -m benchmarks.criteria
+bench-criteria: $(VENV)/.ready ## Criteria and repairs beside oracles, their cost, and at scale; writes docs/oracles.md (half an hour)
+	$(BIN)/python -m benchmarks.criteria $(ARGS)
 
 bench-lowrank: $(VENV)/.ready ## Thin layers and compact blocks beside their oracles and on LeNet-5; writes docs/lowrank.md
 	$(BIN)/python -m benchmarks.lowrank

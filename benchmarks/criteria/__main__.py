@@ -1,17 +1,13 @@
-"""`make bench-criteria`: every criterion and repair beside its oracle, and what it costs on two networks.
-
-Errors are the largest relative differences from the oracle, which shares no code with the method. Seconds are CPU time
-on one thread for evidence and scores (for repairs: the repair): 4 batches of 64 for LeNet-5, 2 batches of 8 pictures of
-224 px for MobileNetV2. What takes more than 30 s on the clock is stopped.
-"""
+"""`make bench-criteria`: every criterion and repair beside its oracle, what it costs on two networks, and at scale."""
 
 from __future__ import annotations
 
+import argparse
 import pkgutil
 import signal
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +16,7 @@ import torch
 from torch import nn
 
 import secateur
-from benchmarks.criteria import oracles
+from benchmarks.criteria import images, oracles, scale
 from secateur.bench.zoo.lenet import lenet5
 from secateur.bench.zoo.mobilenet_v2 import MobileNetV2
 from secateur.core.contracts import Batch, Criterion, Known, ModuleCriterion, Repair, UnitCriterion
@@ -32,37 +28,72 @@ from secateur.granularity import Channel, Layer, Weight
 from secateur.repair import REPAIRS
 
 PAGE = Path(__file__).parents[2] / "docs" / "oracles.md"
+#: What there is to measure, and the title of its section.
+TITLES = {
+    "methods": "Errors and costs",
+    "layer": "One large layer",
+    "images": "Evidence over 1,024 pictures",
+}
 _NONE = "—"
 Make = Callable[[], tuple[nn.Module, ChannelGraph, list[Batch]]]
-#: Seconds on the clock for one method on one network.
+#: Seconds of CPU time for one method on one network.
 LIMIT = 30
+_SECONDS = f"""\
+Errors are the largest relative differences from the oracle, which shares no code with the method. Seconds are CPU time
+on one thread for evidence and scores (for repairs: the repair): 4 batches of 64 for LeNet-5, 2 batches of 8 pictures of
+224 px for MobileNetV2. What takes more than {LIMIT} s is stopped."""
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench-criteria ARGS=…", description=__doc__)
+    parser.add_argument("--steps", nargs="+", default=list(TITLES), choices=TITLES)
+    parser.add_argument("--only", nargs="+", default=(), help="rows to measure; the others stay as they are")
+    wanted = parser.parse_args()
     torch.set_num_threads(1)
-    networks = (_lenet, _mobilenet)
+    for step in wanted.steps:
+        had = sections(PAGE.read_text())
+        made = {"layer": lambda *_: scale.table(), "images": images.table, "methods": methods}[step]
+        PAGE.write_text(page({**had, TITLES[step]: made(wanted.only, had.get(TITLES[step], ""))}))
+
+
+def sections(text: str) -> dict[str, str]:
+    """Title and text of each section of the page."""
+    parts = [part.split("\n", 1) for part in f"\n{text}".split("\n## ")[1:]]
+    return {title: body.strip() for title, body in parts}
+
+
+def page(found: Mapping[str, str]) -> str:
+    """The sections that there are, in order."""
+    parts = [f"## {title}\n\n{found[title]}\n" for title in TITLES.values() if title in found]
+    return "\n".join([f"# Methods beside their oracles\n\nWritten by {__doc__}\n", *parts])
+
+
+def methods(only: Sequence[str] = (), had: str = "") -> str:
+    """Every criterion and repair: oracle, error, seconds."""
     names = [one.name for one in pkgutil.iter_modules(oracles.__path__) if not one.name.startswith("_")]
     kinds = {"criterion": CRITERIA, "repair": REPAIRS}
     missing = [name for registry in kinds.values() for name in registry if name not in names]
     if missing:
         raise SystemExit(f"no oracle for {', '.join(missing)}; write benchmarks/criteria/oracles/<name>.py")
+    before = _rows(had) if only else {}
     rows = []
     for kind, registry in kinds.items():
         for name, plugin in registry.items():
-            if name in names:
-                rows.append([name, kind, *checked(name), *costs(plugin.examples()[0], networks)])
-                print(" | ".join(rows[-1]), flush=True)
+            if name in only or name not in before:
+                before[name] = [name, kind, *checked(name), *costs(plugin.examples()[0], (_lenet, _mobilenet))]
+                print(" | ".join(before[name]), flush=True)
+            rows.append(before[name])
     known = {name for registry in kinds.values() for name in registry}
-    rows += [
-        [name, "evidence or allocation", *checked(name), *[_NONE] * len(networks)]
-        for name in names
-        if name not in known
-    ]
+    rows += [[name, "evidence or allocation", *checked(name), _NONE, _NONE] for name in names if name not in known]
     head = ["method", "kind", "oracle", "largest error", "LeNet-5, s", "MobileNetV2, s"]
-    table = "\n".join(
-        f"| {' | '.join(cells)} |" for cells in [head, ["---"] * 3 + ["---:"] * (1 + len(networks)), *rows]
-    )
-    PAGE.write_text(f"# Methods beside their oracles\n\nWritten by {__doc__}\n{table}\n")
+    table = [head, ["---"] * 3 + ["---:"] * 3, *rows]
+    return f"{_SECONDS}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+
+
+def _rows(text: str) -> dict[str, list[str]]:
+    """The rows of a table that was written before."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return {cells[0]: cells for cells in (line[2:-2].split(" | ") for line in lines[2:])}
 
 
 def checked(name: str) -> list[str]:
@@ -79,8 +110,8 @@ def costs(method: Criterion | Repair, networks: Sequence[Make]) -> list[str]:
 
 def _seconds(method: Criterion | Repair, model: nn.Module, graph: ChannelGraph, data: list[Batch]) -> str:
     work = _scoring if isinstance(method, Criterion) else _repairing
-    signal.signal(signal.SIGALRM, _late)
-    signal.alarm(LIMIT)
+    signal.signal(signal.SIGPROF, _late)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
         step = work(method, model, graph, data)  # type: ignore[operator]
         start = time.process_time()
@@ -91,7 +122,7 @@ def _seconds(method: Criterion | Repair, model: nn.Module, graph: ChannelGraph, 
     except SecateurError as error:
         return f"refused: {textwrap.shorten(str(error), 60, placeholder=' …')}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _late(*_: object) -> None:

@@ -18,7 +18,7 @@ from secateur.apply.verify import verify
 from secateur.coding import inspect, pack, unpack
 from secateur.compact import Rebuilt, rebuild
 from secateur.comparison import compare
-from secateur.core.budget import Budget
+from secateur.core.budget import Budget, TimeLimit
 from secateur.core.errors import SecateurError
 from secateur.core.groups import ChannelGraph
 from secateur.core.plan import PruningPlan
@@ -55,6 +55,7 @@ __all__ = [
     "Searched",
     "SecateurError",
     "Sensitivities",
+    "TimeLimit",
     "collect",
     "compare",
     "compress",

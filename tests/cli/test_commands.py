@@ -252,6 +252,20 @@ def test_list(monkeypatch, capsys, kind):
     assert "taylor" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("one", "many", "word"),
+    [("criterion", "criteria", "taylor"), ("granularity", "granularities", "n_m"), ("repair", "repairs", "batch_norm")],
+)
+def test_list_of_one_kind(monkeypatch, capsys, one, many, word):
+    told = []
+    for kind in (one, many):
+        assert call(monkeypatch, "list", kind) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] and word in told[0] and told[0].startswith(many)
+    assert call(monkeypatch, "list", "granule") == 2
+    assert "'granule' is none of recipes, criteria" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 def test_export(folder, monkeypatch, capsys):
     assert call(monkeypatch, "export", "net.py:make_model", "net.onnx") == 0
     assert Path("net.onnx").stat().st_size > 1000

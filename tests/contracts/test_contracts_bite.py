@@ -12,6 +12,7 @@ from secateur.criteria import Magnitude
 from secateur.evidence import InputMean, Weight
 from secateur.granularity import NM, Kernel
 from secateur.graph.rules import RULES, State
+from secateur.repair import FisherUpdate
 from secateur.testing import (
     AllocationContract,
     CriterionContract,
@@ -220,9 +221,17 @@ class Dense(Repair):
             dense[0].weight.mul_(2)
 
 
+class Backwards(FisherUpdate):
+    """Makes up for losses with the wrong sign."""
+
+    def _changes(self, block):
+        return [-change for change in FisherUpdate._changes(self, block)]
+
+
 def test_repairs():
     for kind, contract in [
-        (Wakes, "output_error_does_not_grow"),
+        (Wakes, "error_does_not_grow"),
+        (Backwards, "error_does_not_grow"),
         (Wakes, "nothing_cut_nothing_done"),
         (Dense, "touches_the_student_only"),
     ]:

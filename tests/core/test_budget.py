@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secateur.core.budget import UNITS_OF_BUDGET, Budget, Cost
+from secateur.core.budget import UNITS_OF_BUDGET, Budget, Cost, TimeLimit, read_budget
 from secateur.core.errors import BudgetError
 
 
@@ -73,3 +73,54 @@ def test_tiny_budgets_are_read_back():
 def test_cost_of():
     cost = Cost(macs=1, params=2, weights=3, units=4)
     assert [cost.of(unit) for unit in UNITS_OF_BUDGET] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("8 ms", TimeLimit(8.0)),
+        ("8ms", TimeLimit(8.0)),
+        ("  0.25  MS ", TimeLimit(0.25)),
+        ("1e-1 ms", TimeLimit(0.1)),
+        ("0.5 latency", TimeLimit(0.5, "latency")),
+        ("half the latency", TimeLimit(0.5, "latency")),
+        ("50 % of the latency in OpenVINO", TimeLimit(0.5, "latency", "openvino")),
+        ("8 ms in onnxruntime", TimeLimit(8.0, runtime="onnxruntime")),
+        ("8 ms with onnxruntime on 2 threads", TimeLimit(8.0, runtime="onnxruntime", threads=2)),
+        ("8 ms on 1 thread", TimeLimit(8.0)),
+    ],
+)
+def test_words_for_time(text, limit):
+    assert read_budget(text) == limit
+    assert TimeLimit(text) == limit
+    assert TimeLimit(str(limit)) == limit
+    assert pickle.loads(pickle.dumps(limit)) == copy.deepcopy(limit) == eval(repr(limit)) == limit
+
+
+@pytest.mark.parametrize("text", ["0.5 macs", "half the params", "100% units"])
+def test_other_budgets_are_read_as_before(text):
+    assert read_budget(text) == Budget(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 ms", "-1 ms", "ms", "8 ms in", "8 ms on 0 threads", "8 ms on two threads", "1.5 latency", "50% ms", "inf ms", "",
+     "8 ms please", "half the time", "0.5 macs in onnxruntime"],
+)  # fmt: skip
+def test_bad_words_for_time(text):
+    with pytest.raises(BudgetError):
+        read_budget(text)
+
+
+def test_a_share_is_not_a_time():
+    with pytest.raises(BudgetError, match=r"8 ms is a time limit, and this needs a share of macs"):
+        Budget("8 ms")
+    with pytest.raises(BudgetError, match="time limit"):
+        Budget(0.5, "latency")
+    with pytest.raises(BudgetError, match="a time limit is above 0 ms"):
+        TimeLimit("0.5 macs")
+
+
+def test_milliseconds():
+    assert TimeLimit(8).ms(dense=20.0) == 8.0
+    assert TimeLimit(0.25, "latency").ms(dense=20.0) == 5.0

@@ -9,7 +9,11 @@ from secateur.evidence import GaussNewtonDiagonal
 
 
 def error() -> float:
-    model, data = o.convolutions(), o.batches()
+    return of(o.convolutions(), o.batches())
+
+
+def of(model: o.nn.Module, data: list[o.Batch]) -> float:
+    """The largest error over all parameters."""
     found = o.evidence_of(model, data, (GaussNewtonDiagonal,))[1][GaussNewtonDiagonal]
     parameters = dict(model.named_parameters())
     wanted = {name: torch.zeros_like(p) for name, p in parameters.items()}

@@ -16,7 +16,7 @@ class Factorize(Step):
 
     Attributes:
         factorizer: a name from `secateur list factorizers`.
-        budget: what may remain of the network, "0.5 macs".
+        budget: what may remain of the network, "0.5 macs", or how long it may take, "8 ms".
         only: pattern of the modules that may be factorized.
 
     Example:
@@ -37,4 +37,5 @@ class Factorize(Step):
         made = factorize(
             state.model, self.factorizer, example_inputs=given.example_inputs, budget=self.budget, only=(self.only,)
         )
-        return State(model=made.model, told=(f"{len(made.layers)} layers factorized, {len(made.whole)} left whole",))
+        told = (f"{len(made.layers)} layers factorized, {len(made.whole)} left whole",)
+        return State(model=made.model, told=told if made.time is None else (*told, str(made.time)))

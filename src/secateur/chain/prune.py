@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from secateur.apply.masking import is_masked
 from secateur.chain.base import Given, State, Step, step
-from secateur.core.budget import Budget
+from secateur.core.budget import read_budget
 from secateur.core.errors import IncompatibleError
 from secateur.core.recipe import Recipe
+from secateur.core.report import InTime
 from secateur.files import read_text, recipe_from_toml
 from secateur.methods import recipe as named
 from secateur.pipeline import compress
@@ -23,7 +23,8 @@ class Prune(Step):
 
     Attributes:
         recipe: a name from `secateur list recipes`, the path of a recipe in TOML, or a `Recipe`.
-        budget: what may remain of the network as this step finds it, "0.5 macs"; the recipe's own if empty.
+        budget: what may remain of the network as this step finds it, "0.5 macs", or how long it may
+            take, "8 ms"; the recipe's own if empty.
 
     Example:
         >>> str(Prune(recipe="li2017", budget="0.5 macs"))
@@ -47,17 +48,18 @@ class Prune(Step):
 
     def __str__(self) -> str:
         name = self.recipe if isinstance(self.recipe, str) else "a recipe of your own"
-        return f"prune by {name}{f' to {Budget(self.budget)}' if self.budget else ''}"
+        return f"prune by {name}{f' to {read_budget(self.budget)}' if self.budget else ''}"
 
     def apply(self, state: State, given: Given) -> State:
         """The shrunk network, or the masked one where single weights went."""
-        how: Any = self._recipe
+        how = self._recipe
         if is_masked(state.model):
             raise IncompatibleError(f"{self}: weights were pruned before. Write one step with the smaller budget.")
         made = compress(
             state.model,
-            replace(how, budget=Budget(self.budget)) if self.budget else how,
+            how,
             example_inputs=given.example_inputs,
+            budget=self.budget or None,
             data=given.data,
             seed=given.seed,
             run=Run(loss=given.loss, runtimes=(), progress=given.progress),
@@ -67,5 +69,12 @@ class Prune(Step):
         return State(
             model=made.model if structured else made.masked,
             plan=made.plan if structured and first else None,
-            told=(f"kept {made.report.reached:.4g} of what was asked for {made.report.budget}",),
+            told=(
+                f"kept {made.report.reached:.4g} of what was asked for {made.report.budget}",
+                *_timed(made.report.time),
+            ),
         )
+
+
+def _timed(time: InTime | None) -> tuple[str, ...]:
+    return () if time is None else (str(time),)

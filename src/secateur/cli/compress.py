@@ -35,7 +35,11 @@ def compress(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'."),
+        typer.Option(
+            help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs', 'half the params'. Or how "
+            "long one forward pass on the example inputs may take: '8 ms', '0.5 latency' (of the dense network's), '8 "
+            "ms in onnxruntime on 2 threads'; widths are then found by measuring, before any training."
+        ),
     ] = None,
     data: Annotated[
         str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,7 @@ from secateur.chain import STEPS
 from secateur.coding import CODECS
 from secateur.compact import COMPACTS
 from secateur.core.contracts import Criterion
+from secateur.core.registry import Registry
 from secateur.criteria import CRITERIA
 from secateur.distill import DISTILLATIONS
 from secateur.evidence import COLLECTORS
@@ -29,7 +29,7 @@ from secateur.quantizers import QUANTIZERS
 from secateur.regularizers import REGULARIZERS
 from secateur.repair import REPAIRS
 from secateur.schedules import SCHEDULES
-from secateur.search import SEARCHES
+from secateur.search import SEARCHES, ChannelGenetic, ParticleFilter
 from secateur.surgeries import SURGERIES
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -39,6 +39,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "allocations": ALLOCATIONS,
     "schedules": SCHEDULES,
     "searches": SEARCHES,
+    "mask-searches": {"particle_filter": ParticleFilter, "channel_genetic": ChannelGenetic},
     "surgeries": SURGERIES,
     "regularizers": REGULARIZERS,
     "repairs": REPAIRS,
@@ -51,18 +52,29 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "codecs": CODECS,
     "models": {name: entry.make for name, entry in ZOO.items()},
 }
-Kind = StrEnum("Kind", list(KINDS))  # type: ignore[misc]  # derived from the registries on purpose
+#: "criterion" for "criteria", as errors call a kind.
+_PLURALS = {items.kind: name for name, items in KINDS.items() if isinstance(items, Registry)}
+
+
+def _kind(word: str) -> str:
+    """The kind that a word names, in the singular or in the plural."""
+    plural = _PLURALS.get(word, word)
+    if plural not in KINDS:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(KINDS)}.")
+    return plural
 
 
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="Show one kind only.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(parser=_kind, metavar="KIND", help=f"Show one kind only: {', '.join(KINDS)}.")
+    ] = None,
     card: Annotated[
         str | None, typer.Option(help="Show the whole card of one entry: paper, formula, shapes, cost.")
     ] = None,
 ) -> None:
     """List what there is: recipes, criteria, granularities and every other kind of part, and models."""
     console = Console()
-    for name in [str(kind)] if kind else KINDS:
+    for name in [kind] if kind else KINDS:
         if card is None:
             console.print(kind_table(name, KINDS[name]))
         elif card in KINDS[name]:

@@ -26,7 +26,11 @@ def search(
         typer.Option(help="How (`secateur list searches`), with settings in brackets: genetic(population=10)."),
     ] = "bayesian",
     budget: Annotated[
-        str, typer.Option(help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs'.")
+        str,
+        typer.Option(
+            help="What may [bold]remain[/] of macs, params, weights or units: '0.5 macs'. No time limits: those are "
+            "for `secateur compress`."
+        ),
     ] = "0.5 macs",
     recipe: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Budgets in plain words, and the costs they are written in."""
+"""Budgets in plain words, time limits beside them, and the costs they are written in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from secateur.core.errors import BudgetError
 #: What a budget may be written in. `weights` counts entries of tensors with two or more dims, `params` counts all.
 UNITS_OF_BUDGET = ("macs", "params", "weights", "units")
 
+#: What a time limit may be written in. `latency` is the time of the dense network.
+UNITS_OF_TIME = ("ms", "latency")
+
 _WORDS = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "all": 1.0}
 _TEXT = re.compile(r"(?P<amount>\d+\s*/\s*\d+|[\d.]+(?:e-?\d+)?\s*%?|[a-z]+)\s*(?:of\s+)?(?:the\s+)?(?P<of>[a-z]+)")
+_TIME = re.compile(r"(?P<words>.+?)(?:\s+(?:in|with)\s+(?P<runtime>[a-z]+))?(?:\s+on\s+(?P<threads>\d+)\s+threads?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Budget:
 
     def __init__(self, keep: float | str, of: str = "macs") -> None:
         amount, unit = _read(keep) if isinstance(keep, str) else (float(keep), of)
+        if unit in UNITS_OF_TIME:
+            raise BudgetError(
+                f"{amount:g} {unit} is a time limit, and this needs a share of {', '.join(UNITS_OF_BUDGET)}. Time "
+                'limits are for compress(budget="8 ms") and factorize(budget="8 ms"), which find it by measuring.'
+            )
         if unit not in UNITS_OF_BUDGET:
             raise BudgetError(
                 f"of must be one of {', '.join(UNITS_OF_BUDGET)}, got of={unit!r}. "
@@ -69,8 +78,75 @@ def _read(text: str) -> tuple[float, str]:
     except (ValueError, ZeroDivisionError):
         raise BudgetError(
             f"cannot read the budget {text!r}. Write how much remains of what: '0.5 macs', '30% params', "
-            f"'half the weights'. Allowed units: {', '.join(UNITS_OF_BUDGET)}."
+            f"'half the weights'. Allowed units: {', '.join(UNITS_OF_BUDGET)}. Where networks are measured, '8 ms' too."
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """How long one forward pass on the example inputs may take: `TimeLimit("8 ms")`.
+
+    The same with more words: `TimeLimit("8 ms in onnxruntime on 2 threads")`. Relative to the dense network, measured
+    beside it: `TimeLimit("0.5 latency")`, `TimeLimit("half the latency")`.
+
+    Attributes:
+        amount: milliseconds, or the fraction of the dense network's time, in (0, 1].
+        of: "ms" or "latency".
+        runtime: where it holds: "torch", "onnxruntime" or "openvino".
+        threads: threads that the runtime may use.
+
+    Raises:
+        BudgetError: the text cannot be read, or `amount` or `threads` is out of range.
+
+    Example:
+        >>> TimeLimit("8 ms in onnxruntime")
+        TimeLimit(amount=8.0, of='ms', runtime='onnxruntime', threads=1)
+    """
+
+    amount: float
+    of: str = "ms"
+    runtime: str = "torch"
+    threads: int = 1
+
+    def __init__(self, amount: float | str, of: str = "ms", runtime: str = "torch", threads: int = 1) -> None:
+        if isinstance(amount, str):
+            found = _TIME.fullmatch(" ".join(amount.lower().split()))
+            number, of = _read(found["words"] if found else amount)
+            runtime = found["runtime"] or runtime if found else runtime
+            threads = int(found["threads"] or threads) if found else threads
+        else:
+            number = float(amount)
+        inside = 0 < number <= 1 if of == "latency" else 0 < number < float("inf") and "%" not in str(amount)
+        if of not in UNITS_OF_TIME or not inside or threads < 1:
+            raise BudgetError(
+                f"a time limit is above 0 ms, or a share of the dense network's latency in (0, 1], on 1 thread or "
+                f"more, got {amount!r} (of {of}, on {threads}). Write for instance '8 ms' or '0.5 latency'."
+            )
+        for name, value in (("amount", number), ("of", of), ("runtime", runtime), ("threads", threads)):
+            object.__setattr__(self, name, value)
+
+    def __str__(self) -> str:
+        where = f" in {self.runtime}" if self.runtime != "torch" else ""
+        return f"{self.amount:g} {self.of}{where}{f' on {self.threads} threads' if self.threads != 1 else ''}"
+
+    def ms(self, dense: float) -> float:
+        """Milliseconds that are allowed where the dense network takes `dense`."""
+        return self.amount if self.of == "ms" else self.amount * dense
+
+
+def read_budget(text: str) -> Budget | TimeLimit:
+    """What the words mean: a share of some cost, or a time.
+
+    Raises:
+        BudgetError: they cannot be read.
+
+    Example:
+        >>> read_budget("half the macs"), read_budget("8 ms").ms(dense=20.0)
+        (Budget(keep=0.5, of='macs'), 8.0)
+    """
+    found = _TIME.fullmatch(" ".join(text.lower().split()))
+    timed = found is not None and re.search(rf"(?<![a-z])({'|'.join(UNITS_OF_TIME)})$", found["words"])
+    return TimeLimit(text) if timed else Budget(text)
 
 
 @dataclass(frozen=True, slots=True)

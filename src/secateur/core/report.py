@@ -86,6 +86,42 @@ class Width:
 
 
 @dataclass(frozen=True, slots=True)
+class InTime:
+    """A time limit, and the share of the multiply-accumulates that it was turned into by measuring.
+
+    Times of networks other than the dense one are `dense` times the ratio to the dense network, measured beside it.
+
+    Attributes:
+        asked: the limit in words, "8 ms in onnxruntime".
+        limit: the same in milliseconds.
+        keep: what may remain of the multiply-accumulates; 1 if the dense network meets the limit.
+        ms: median of the network of that share, as measured when it was chosen.
+        dense: median of the dense network in milliseconds.
+        tried: how many networks were measured for it.
+        final: median of the network in the end; None if it is the one that was chosen.
+    """
+
+    asked: str
+    limit: float
+    keep: float
+    ms: float
+    dense: float
+    tried: int
+    final: float | None = None
+
+    def __str__(self) -> str:
+        """One or two sentences."""
+        if self.keep == 1:
+            found = f"the dense network takes {self.dense:.3g} ms, so nothing has to go"
+        else:
+            found = f"{self.keep:.3g} of the MACs took {self.ms:.3g} ms, the dense network {self.dense:.3g} ms"
+        shipped = "" if self.final is None else f"; the network in the end takes {self.final:.3g} ms"
+        late = "" if self.final is None or self.final <= self.limit else ", which is more than was asked for"
+        limit = "" if self.asked.startswith(f"{self.limit:g} ms") else f" ({self.limit:.3g} ms)"
+        return f"Time: asked for {self.asked}{limit}; {found}{shipped}{late}."
+
+
+@dataclass(frozen=True, slots=True)
 class CompressionReport:
     """The result of a compression.
 
@@ -102,6 +138,7 @@ class CompressionReport:
         unknown_ops: operators without a rule.
         environment: versions, processor, threads.
         controls: other networks measured for comparison, by name.
+        time: how a time limit was met; None if none was asked for.
         schema: version of this record.
     """
 
@@ -117,6 +154,7 @@ class CompressionReport:
     unknown_ops: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, Measurement] = field(default_factory=dict)
+    time: InTime | None = None
     schema: int = SCHEMA
 
     @property

@@ -4,6 +4,7 @@ from secateur.criteria.apoz import APoZ
 from secateur.criteria.base import CRITERIA
 from secateur.criteria.block_influence import BlockInfluence
 from secateur.criteria.block_loss import BlockLoss
+from secateur.criteria.block_scale import BlockScale
 from secateur.criteria.bn_scale import BNScale
 from secateur.criteria.chip import CHIP
 from secateur.criteria.cosine import Cosine
@@ -48,6 +49,7 @@ __all__ = [
     "BNScale",
     "BlockInfluence",
     "BlockLoss",
+    "BlockScale",
     "Cosine",
     "Entropy",
     "ExactOBS",

@@ -33,7 +33,7 @@ class OBSFull(ElementCriterion):
     Cost:    n N min(n, N) for n parameters, at most 50,000, and N examples, at most 1,024
     Differs: gradients of each example's loss, where the paper takes those of the outputs, for squared errors. The
              diagonal of the inverse is had at once instead of by a recursion over examples, and is the same. Weights
-             are scored once, not again after each removal, and the others are not moved
+             are scored once, not again after each removal; `fisher_update` with block=0 moves the others
 
     Attributes:
         damping: the paper's alpha, 1e-8 to 1e-4.

@@ -3,6 +3,7 @@
 from secateur.evidence.base import COLLECTORS
 from secateur.evidence.block_cosine import BlockCosine
 from secateur.evidence.block_loss import BlockLoss
+from secateur.evidence.block_scale import BlockScale
 from secateur.evidence.channel_independence import ChannelIndependence
 from secateur.evidence.collect import collect, cross_entropy
 from secateur.evidence.discrimination import Discrimination
@@ -32,6 +33,7 @@ __all__ = [
     "COLLECTORS",
     "BlockCosine",
     "BlockLoss",
+    "BlockScale",
     "ChannelIndependence",
     "Discrimination",
     "ExampleGradient",

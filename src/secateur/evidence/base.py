@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +28,14 @@ See = Callable[[str, nn.Module, Tensor], None]
 def weighted_mean(a: Mapping[str, Tensor], b: Mapping[str, Tensor], na: int, nb: int) -> Mapping[str, Tensor]:
     """Mean of two means over `na` and `nb` examples."""
     return {name: (a[name] * na + b[name] * nb) / (na + nb) for name in a}
+
+
+def add_(sums: dict[str, Tensor], name: str, more: Tensor) -> None:
+    """Add to a sum in place: new tensors for every batch, kept among large ones that go, would scatter the memory."""
+    if name in sums:
+        sums[name] += more
+    else:
+        sums[name] = more.clone()
 
 
 def layers(model: nn.Module, names: set[str]) -> dict[str, nn.Module]:
@@ -113,7 +122,7 @@ class InputAverage(Collector):
         with torch.no_grad():
             found = self.figures(name, module, x)
             added = found.sum(0, dtype=torch.promote_types(found.dtype, torch.float32)).cpu()
-        self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
+        add_(self._sums, name, added)
         self._counts[name] = self._counts.get(name, 0) + len(found)
 
     @abstractmethod
@@ -149,8 +158,25 @@ def patches(module: nn.Module, x: Tensor) -> Tensor:
     Raises:
         NotImplementedError: a transposed convolution, whose outputs see different numbers of entries.
     """
+    found, places = _windows(module, x)
+    # (groups, B, *places, channels of one group, *kernel) -> (groups, B * places, channels * kernel)
+    return found.flatten(2 + places).flatten(1, 1 + places)
+
+
+def patch_sums(module: nn.Module, x: Tensor) -> tuple[Tensor, int]:
+    """The sum of all `patches`, `(groups, entries)` in float64, and how many there are; no patch is copied.
+
+    Places of an example are added up in the precision of `x`, at least float32, and examples in float64.
+    """
+    found, places = _windows(module, x)
+    sums = found.sum(tuple(range(2, 2 + places))) if places else found
+    return sums.sum(1, dtype=torch.float64).flatten(1), prod(found.shape[1 : 2 + places])
+
+
+def _windows(module: nn.Module, x: Tensor) -> tuple[Tensor, int]:
+    """A view of the patches, `(groups, B, *places, channels of one group, *kernel)`, and how many dims places have."""
     if isinstance(module, nn.Linear):
-        return x.reshape(1, -1, x.shape[-1])
+        return x.reshape(1, -1, x.shape[-1]), 0
     assert isinstance(module, nn.modules.conv._ConvNd)  # noqa: SLF001  nothing else is a layer
     if module.transposed:
         raise NotImplementedError("transposed convolutions have no patches")
@@ -160,9 +186,8 @@ def patches(module: nn.Module, x: Tensor) -> Tensor:
     x = F.pad(x, module._reversed_padding_repeated_twice, mode=mode)  # noqa: SLF001  it knows "same" as well
     for dim, (size, step, gap) in enumerate(zip(module.kernel_size, module.stride, module.dilation, strict=True), 2):
         x = x.unfold(dim, (size - 1) * gap + 1, step)[..., ::gap]
-    # (B, channels, *places, *kernel) -> (groups, B * places, channels of one group * kernel)
-    x = x.unflatten(1, (module.groups, -1)).movedim(2, 2 + dims)
-    return x.movedim(1, 0).flatten(2 + dims).flatten(1, 1 + dims)
+    # x has the dims B, channels, places, kernel by now
+    return x.unflatten(1, (module.groups, -1)).movedim(2, 2 + dims).movedim(1, 0), dims
 
 
 class GradientAverage(Collector):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import Layer, collector, weighted_mean
+from secateur.evidence.base import Layer, add_, collector, weighted_mean
 
 
 @collector("block_cosine")
@@ -48,7 +48,7 @@ class BlockCosine(Collector):
             sizes = x.norm(dim=dim) * y.norm(dim=dim)
             still = ((x == 0) & (y == 0)).all(dim)  # a place that is zero before and after has not been turned
             cosine = torch.where(still, 1.0, (x * y).sum(dim) / sizes.clamp_min(torch.finfo(x.dtype).tiny))
-            self._sums[name] = self._sums.get(name, torch.zeros((), dtype=torch.float64)) + cosine.double().sum().cpu()
+            add_(self._sums, name, cosine.double().sum().cpu())
             self._counts[name] = self._counts.get(name, 0) + cosine.numel()
 
         return see

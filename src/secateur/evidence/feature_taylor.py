@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph, Role
-from secateur.evidence.base import collector, consumers, layers, maps, watching_inputs, weighted_mean
+from secateur.evidence.base import add_, collector, consumers, layers, maps, watching_inputs, weighted_mean
 
 
 @collector("feature_taylor")
@@ -59,7 +59,7 @@ class FeatureTaylor(Collector):
                 if slot.tensor == name:
                     maps_ = effect[:, slot.index.to(effect.device)].flatten(2)  # (examples, units, places)
                     added[slot.index] = maps_.mean(2).abs().sum(0).cpu()[:, None]
-        self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
+        add_(self._sums, name, added)
         self._counts[name] = self._counts.get(name, 0) + len(effect)
 
     def result(self) -> Mapping[str, Tensor]:

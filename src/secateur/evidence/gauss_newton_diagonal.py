@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +32,9 @@ class GaussNewtonDiagonal(Collector):
     Formula: h = E_i[ sum over columns s of S_i of ( (dy_i/dw)^T s ) ** 2 ]
     Shapes:  parameter name -> tensor in the parameter's shape
     Cost:    one forward pass per example and as many backward passes as it has outputs, at most 4,096
+
+    A linear layer that sees one vector of each example has rank-one gradients, so of its weights only what comes back
+    to its outputs is sent, and squares are multiplied at the end.
     """
 
     runs_itself: ClassVar[bool] = True
@@ -41,7 +44,30 @@ class GaussNewtonDiagonal(Collector):
         self._model, self._parameters, self._samples, self._outputs = model, parameters_of(model), 0, 1
         self._sums = {n: torch.zeros(p.shape, dtype=torch.promote_types(p.dtype, torch.float32))
                       for n, p in self._parameters.items()}  # fmt: skip
-        return nullcontext()
+        self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._offsets: Mapping[str, Tensor] = {}
+        return self._watching(
+            {name: model.get_submodule(name.removesuffix(".weight")) for name in _linear(model, graph)}
+        )
+
+    @contextmanager
+    def _watching(self, found: Mapping[str, nn.Module]) -> Iterator[None]:
+        handles = [module.register_forward_hook(self._hook(name)) for name, module in found.items()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+        """Note what a linear layer sees and gives, and add an offset to that, which gradients can be taken of."""
+
+        def look(module: nn.Module, args: tuple[Any, ...], y: Tensor) -> Tensor:
+            if args:
+                self._seen.setdefault(name, []).append((args[0], y))
+            return y + self._offsets[name] if name in self._offsets else y
+
+        return look
 
     def update(self, step: Step) -> None:
         """Add the examples of one batch.
@@ -60,19 +86,22 @@ class GaussNewtonDiagonal(Collector):
                 )
         self._width = min(self._outputs, max(1, PIECE // sum(p.numel() for p in self._parameters.values())))
         for found in one_by_one(self._model, step, self._look, self._width):
-            for name, diagonals in found.items():
-                self._sums[name] += diagonals.to(self._sums[name]).sum(0)
+            for name in self._sums:
+                self._sums[name] += _summed(name, found).to(self._sums[name])
         self._samples += step.samples
 
     def _look(
         self, output: Callable[[Mapping[str, Tensor]], Any], loss: Callable[[Any], Tensor], mapped: Map
     ) -> Mapping[str, Tensor]:
-        leaves, spec = tree_flatten(output(self._parameters))
+        leaves, spec = tree_flatten(self._run(output, self._parameters, {}))
         places = [place for place, x in enumerate(leaves) if _counts(x)]
+        # One call, and one vector: the weight's gradient is the product of what comes back and what went in.
+        ones = {n: calls[0][1] for n, calls in self._seen.items() if len(calls) == 1 and _single(*calls[0])}
+        others = {n: p for n, p in self._parameters.items() if n not in ones}
 
-        def flat(parameters: Mapping[str, Tensor]) -> Tensor:
-            found = tree_flatten(output(parameters))[0]
-            return torch.cat([found[place].flatten() for place in places])
+        def flat(free: Mapping[str, Tensor], offsets: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
+            found = tree_flatten(self._run(output, {**self._parameters, **free}, offsets))[0]
+            return torch.cat([found[place].flatten() for place in places]), {n: self._seen[n][0][0] for n in ones}
 
         def loss_of(y: Tensor) -> Tensor:
             parts = y.split([leaves[place].numel() for place in places])
@@ -80,16 +109,33 @@ class GaussNewtonDiagonal(Collector):
             return loss(tree_unflatten([filled[k].view(x.shape) if k in filled else x for k, x in enumerate(leaves)],
                                        spec))  # fmt: skip
 
-        y, back = vjp(flat, self._parameters)[:2]
+        zeros = {n: torch.zeros_like(y) for n, y in ones.items()}
+        pulled: tuple[Any, ...] = vjp(flat, others, zeros, has_aux=True)
+        y, back, inputs = pulled
         curve = vjp(grad(loss_of), y)[1]
         hessian = mapped(curve)(torch.eye(len(y), dtype=y.dtype, device=y.device))[0]
         values, vectors = torch.linalg.eigh(hessian.to(torch.promote_types(y.dtype, torch.float32)))
         roots = (vectors * values.clamp_min(0).sqrt()).mT.to(y.dtype)
-        squares = {name: torch.zeros_like(p) for name, p in self._parameters.items()}
+        squares = {f"{n} in": x.square() for n, x in inputs.items()}
         for some in roots.split(self._width):  # each backward pass has the memory of all parameters
-            for name, x in mapped(back)(some)[0].items():
-                squares[name] = squares[name] + x.square().sum(0)
+            own, outs = mapped(back)(some)
+            for name, x in {**own, **{f"{n} out": x for n, x in outs.items()}}.items():
+                squares[name] = squares.get(name, 0) + x.square().sum(0)
         return squares
+
+    def _run(
+        self,
+        output: Callable[[Mapping[str, Tensor]], Any],
+        parameters: Mapping[str, Tensor],
+        offsets: Mapping[str, Tensor],
+    ) -> Any:
+        """The output with some offsets; what linear layers see on the way is noted."""
+        self._seen.clear()
+        self._offsets = offsets
+        try:
+            return output(parameters)
+        finally:
+            self._offsets = {}
 
     def result(self) -> Mapping[str, Tensor]:
         """The mean by parameter name."""
@@ -101,3 +147,22 @@ class GaussNewtonDiagonal(Collector):
 def _counts(x: Any) -> bool:
     """Whether an output is one that a loss may look at."""
     return isinstance(x, Tensor) and x.is_floating_point()
+
+
+def _summed(name: str, found: Mapping[str, Tensor]) -> Tensor:
+    """The squares of some examples' gradients, added up; of rank one, squares of both sides are multiplied."""
+    if name in found:
+        return found[name].sum(0)
+    return found[f"{name} out"].flatten(1).T @ found[f"{name} in"].flatten(1)
+
+
+def _linear(model: nn.Module, graph: ChannelGraph) -> list[str]:
+    """Weights of linear layers that nothing but one call of their module uses."""
+    used = [op.weight for op in graph.ops if op.weight]
+    modules = {f"{name}.weight": module for name, module in model.named_modules() if type(module) is nn.Linear}
+    return [n for n in modules if used.count(n) == 1 and n in graph.tensors and not graph.tensors[n].aliases]
+
+
+def _single(x: Tensor, y: Tensor) -> bool:
+    """Whether a linear layer saw one vector, of the one example."""
+    return x.numel() == x.shape[-1] and y.numel() == y.shape[-1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from secateur.core.contracts import Collector, Step
 from secateur.core.errors import IncompatibleError
 from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import collector, layers, patches, watching_inputs, weighing, weighted_mean
+from secateur.evidence.base import add_, collector, layers, patches, watching_inputs, weighing, weighted_mean
 
 #: Bytes that all matrices together may take.
 LIMIT = 8 * 2**30
@@ -54,15 +54,16 @@ class InputGram(Collector):
     def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
         rows = patches(module, x.to(torch.promote_types(x.dtype, torch.float32)))
         found = (rows.mT @ rows).double().cpu()
-        self._sums[name] = self._sums[name].add_(found) if name in self._sums else found
+        add_(self._sums, name, found)
         self._counts[name] = self._counts.get(name, 0) + rows.shape[1]
 
     def update(self, step: Step) -> None:
         """The hooks have seen the batch already."""
 
     def result(self) -> Mapping[str, Tensor]:
-        """The means by weight name."""
-        return {name: found / self._counts[name] for name, found in self._sums.items()}
+        """The means by weight name, in the memory of the sums: together they may be as large as allowed."""
+        sums, self._sums = self._sums, {}
+        return {name: found.div_(self._counts[name]) for name, found in sums.items()}
 
     merge = staticmethod(weighted_mean)
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-import torch
 from torch import Tensor, nn
 
 from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import channels_first, collector, consumers, layers, total, watching_inputs, weighted_mean
+from secateur.evidence.base import (
+    add_,
+    channels_first,
+    collector,
+    consumers,
+    layers,
+    total,
+    watching_inputs,
+    weighted_mean,
+)
 
 
 @collector("input_mean")
@@ -29,7 +37,7 @@ class InputMean(Collector):
     def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
         flat = channels_first(module, x)
         found = total(flat)
-        self._sums[name] = self._sums.get(name, torch.zeros_like(found)) + found
+        add_(self._sums, name, found)
         self._counts[name] = self._counts.get(name, 0) + flat.shape[1]
 
     def update(self, step: Step) -> None:

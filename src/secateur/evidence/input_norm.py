@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import collector, layers, patches, watching_inputs, weighing
+from secateur.evidence.base import add_, collector, layers, patch_sums, watching_inputs, weighing
 
 
 @collector("input_norm")
@@ -32,8 +32,8 @@ class InputNorm(Collector):
 
     def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        found = patches(module, wide).square().sum(1, dtype=torch.float64).cpu()
-        self._sums[name] = self._sums.get(name, torch.zeros_like(found)) + found
+        found = patch_sums(module, wide.square())[0].cpu()
+        add_(self._sums, name, found)
 
     def update(self, step: Step) -> None:
         """The hooks have seen the batch already."""

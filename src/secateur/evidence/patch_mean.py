@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from secateur.core.contracts import Collector, Step
 from secateur.core.groups import ChannelGraph
-from secateur.evidence.base import collector, layers, patches, watching_inputs, weighing, weighted_mean
+from secateur.evidence.base import add_, collector, layers, patch_sums, watching_inputs, weighing, weighted_mean
 
 
 @collector("patch_mean")
@@ -34,10 +34,10 @@ class PatchMean(Collector):
         return watching_inputs({n: m for n, m in found.items() if not getattr(m, "transposed", False)}, self._see)
 
     def _see(self, name: str, module: nn.Module, x: Tensor) -> None:
-        rows = patches(module, x)
-        found = rows.sum(1, dtype=torch.float64).cpu()
-        self._sums[name] = self._sums.get(name, torch.zeros_like(found)) + found
-        self._counts[name] = self._counts.get(name, 0) + rows.shape[1]
+        sums, count = patch_sums(module, x.to(torch.promote_types(x.dtype, torch.float32)))
+        found = sums.cpu()
+        add_(self._sums, name, found)
+        self._counts[name] = self._counts.get(name, 0) + count
 
     def update(self, step: Step) -> None:
         """The hooks have seen the batch already."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from secateur.apply.layers import weight_of
 from secateur.apply.replacing import Layer, check_same, layers_of, replaced
-from secateur.core.budget import Budget
+from secateur.core.budget import Budget, TimeLimit, read_budget
 from secateur.core.contracts import Factorizer, Ranks
 from secateur.core.errors import BudgetError, IncompatibleError, UnknownNameError, UnsupportedError
 from secateur.core.example import Example
+from secateur.core.report import InTime
 from secateur.lowrank.base import FACTORIZERS, lost_share
 from secateur.lowrank.choosing import by_bayes, by_budget, by_energy, cost
 from secateur.measure.macs import macs
 from secateur.measure.params import parameters
+from secateur.measure.time_limit import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Factorized:
         params: its parameters before and after.
         difference: largest relative difference between `model` and the network with the weights that the factors
             stand for, in float64 where it allows that: the surgery, not the loss.
+        time: how a time limit was met; None if none was asked for.
     """
 
     model: nn.Module
@@ -57,6 +60,7 @@ class Factorized:
     macs: tuple[int, int]
     params: tuple[int, int]
     difference: float
+    time: InTime | None = None
 
     def __str__(self) -> str:
         """One line per layer, and one for the network."""
@@ -69,6 +73,7 @@ class Factorized:
         lines.append(
             f"network: MACs {self.macs[0]:,} -> {self.macs[1]:,}, params {self.params[0]:,} -> {self.params[1]:,}"
         )
+        lines += [str(self.time)] if self.time is not None else []
         return "\n".join(lines)
 
 
@@ -77,7 +82,7 @@ def factorize(
     factorizer: str | Factorizer,
     *,
     example_inputs: Any,
-    budget: Budget | str | None = None,
+    budget: Budget | TimeLimit | str | None = None,
     energy: float | None = None,
     ranks: Mapping[str, Ranks | int] | str | None = None,
     only: Sequence[str] = ("*",),
@@ -93,6 +98,8 @@ def factorize(
         factorizer: a name from `secateur list factorizers`, or one with settings of your own.
         example_inputs: a tensor, a tuple of arguments, or a dict of keyword arguments.
         budget: what may remain of the multiply-accumulates or parameters of the whole network, `"0.5 macs"`.
+            Or how long a forward pass on the example inputs may take, `"8 ms"`: that is turned into a share of the
+            multiply-accumulates by measuring, and the ranks of that share are taken.
         energy: share of the square of each weight that is kept, in (0, 1].
         ranks: by name of a layer; or "vbmf", for what variational Bayes takes for more than noise.
         only: patterns of the modules that may be factorized.
@@ -128,14 +135,48 @@ def factorize(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in whole.items())
         raise UnsupportedError(f"{one!r} can factorize no layer ({reasons}). Choose another factorizer or layers.")
     before = (macs(model, example), parameters(model))
-    chosen = _chosen(one, layers, whole, before, budget, energy, ranks)
+    limit, time = read_budget(budget) if isinstance(budget, str) else budget, None
+    if isinstance(limit, TimeLimit):
+        time = _in_time(model, one, layers, before, limit, example)
+        limit = Budget(time.keep, "macs")
+    chosen = _chosen(one, layers, whole, before, limit, energy, ranks)
     whole |= {
         name: "the best choice is the layer as it is"
         for name in layers
         if chosen.get(name) is None and name not in whole
     }
     final = {name: r for name in layers if (r := chosen.get(name)) is not None}
-    return _applied(model, one, example, {name: layers[name] for name in final}, final, whole, before)
+    made = _applied(model, one, example, {name: layers[name] for name in final}, final, whole, before)
+    return replace(made, time=time)
+
+
+def _in_time(
+    model: nn.Module,
+    one: Factorizer,
+    layers: Mapping[str, Layer],
+    before: tuple[int, int],
+    limit: TimeLimit,
+    example: Example,
+) -> InTime:
+    """The share of the multiply-accumulates at which the network with its thin layers keeps to a time limit."""
+
+    def thin(keep: float) -> nn.Module:
+        chosen = _by_share(one, layers, before, Budget(keep, "macs"))
+        return replaced(model, {n: one.factorize(layers[n].module, r) for n, r in chosen.items() if r is not None})
+
+    return within(limit, thin, model, example)
+
+
+def _by_share(
+    one: Factorizer, layers: Mapping[str, Layer], before: tuple[int, int], limit: Budget
+) -> Mapping[str, Ranks | None]:
+    if limit.of not in ("macs", "params"):
+        raise BudgetError(
+            f"the budget is {limit}; ranks follow a budget of macs or params, or a time. Write for instance '0.5 macs'."
+        )
+    dense = before[limit.of == "params"]
+    rest = dense - sum(layer.macs if limit.of == "macs" else layer.params for layer in layers.values())
+    return by_budget(one, layers, rest, int(limit.keep * dense), limit.of)
 
 
 def _chosen(
@@ -143,21 +184,14 @@ def _chosen(
     layers: Mapping[str, Layer],
     whole: dict[str, str],
     before: tuple[int, int],
-    budget: Budget | str | None,
+    budget: Budget | None,
     energy: float | None,
     ranks: Mapping[str, Ranks | int] | str | None,
 ) -> Mapping[str, Ranks | None]:
     if energy is not None:
         return by_energy(one, layers, energy)
     if budget is not None:
-        limit = Budget(budget) if isinstance(budget, str) else budget
-        if limit.of not in ("macs", "params"):
-            raise BudgetError(
-                f"the budget is {limit}; ranks follow a budget of macs or params. Write for instance '0.5 macs'."
-            )
-        dense = before[limit.of == "params"]
-        rest = dense - sum(layer.macs if limit.of == "macs" else layer.params for layer in layers.values())
-        return by_budget(one, layers, rest, int(limit.keep * dense), limit.of)
+        return _by_share(one, layers, before, budget)
     if isinstance(ranks, str):
         if ranks != "vbmf":
             raise UnknownNameError(f"ranks is {ranks!r}. Allowed are 'vbmf' and ranks by name of a layer.")

@@ -8,6 +8,7 @@ from secateur.measure.macs import macs
 from secateur.measure.measuring import measure, measure_all
 from secateur.measure.params import nonzeros, parameters
 from secateur.measure.quality import accuracy
+from secateur.measure.time_limit import remeasured, within
 
 __all__ = [
     "accuracy",
@@ -20,5 +21,7 @@ __all__ = [
     "measure_all",
     "nonzeros",
     "parameters",
+    "remeasured",
     "size",
+    "within",
 ]

@@ -22,8 +22,8 @@ def sss() -> Recipe:
               arXiv:1707.01213
     Reported: ResNet-50 on ImageNet, top-1 76.12 %, 4.089 G MACs -> 75.44 %, 3.473 G; 74.18 %, 2.818 G; trained from
               scratch, the same networks reach 76.17 and 74.67 %
-    Differs:  channels alone, four epochs from a trained network; use SSS(over="block") with granularity layer for
-              blocks. What is not zero goes too, smallest first, until the budget is met
+    Differs:  channels alone, four epochs from a trained network; use SSS(over="block") with granularity layer and
+              criterion block_scale for blocks. What is not zero goes too, smallest first, until the budget is met
     """
     return Recipe(
         criterion=Magnitude(p=1),

@@ -9,7 +9,7 @@ from secateur.core.recipe import FineTune, Recipe
 from secateur.criteria import WoodFisher
 from secateur.granularity import Weight
 from secateur.methods.base import method
-from secateur.repair import BatchNorm
+from secateur.repair import BatchNorm, FisherUpdate
 from secateur.schedules import OneShot
 
 
@@ -20,8 +20,7 @@ def woodfisher() -> Recipe:
     Paper:    Singh, Alistarh, *WoodFisher: Efficient Second-Order Approximation for Neural Network Compression*,
               NeurIPS 2020. arXiv:2004.14340
     Reported: no figure of the one-shot form here; the paper's tables are of gradual pruning over 100 epochs
-    Differs:  weights that stay are not moved by the inverse Fisher matrix: only training moves them, after a cut that
-              is one-shot instead of gradual
+    Differs:  one cut instead of a gradual one; weights that stay are moved once for all that go
     """
     return Recipe(
         criterion=WoodFisher(),
@@ -29,7 +28,7 @@ def woodfisher() -> Recipe:
         allocation=Global(normalize="none"),
         schedule=OneShot(),
         budget=Budget("0.5 weights"),
-        repair=(BatchNorm(),),
+        repair=(FisherUpdate(), BatchNorm()),
         finetune=FineTune(epochs=2, lr=0.01),
         paper=Paper("singh2020"),
     )

@@ -59,16 +59,24 @@ class Cut:
 
     def write_(self, weight: Tensor) -> None:
         """Give the student these weights where entries stay; what is dead is left alone."""
-        chain = getattr(self.student, "parametrizations", {})
-        stored = chain["weight"].original if "weight" in chain else self.student.weight
-        assert isinstance(stored, Tensor)
-        stays = self.keep.reshape(stored.shape).to(stored.device)
+        own = stored(self.student, "weight")
+        stays = self.keep.reshape(own.shape).to(own.device)
         with torch.no_grad():
-            stored.copy_(torch.where(stays, weight.reshape(stored.shape).to(stored), stored))
+            own.copy_(torch.where(stays, weight.reshape(own.shape).to(own), own))
 
     def _rows(self, layer: nn.Module) -> Tensor:
         assert isinstance(layer.weight, Tensor)
         return layer.weight.detach().double().cpu().reshape(self.keep.shape)
+
+
+def stored(student: nn.Module, name: str) -> Tensor:
+    """The tensor behind a parameter of a masked network, which the mask is multiplied with where there is one."""
+    place, _, leaf = name.rpartition(".")
+    owner = student.get_submodule(place)
+    chain = getattr(owner, "parametrizations", {})
+    found = chain[leaf].original if leaf in chain else getattr(owner, leaf)
+    assert isinstance(found, Tensor)
+    return found
 
 
 def cuts(student: nn.Module, dense: nn.Module, plan: PruningPlan) -> list[Cut]:

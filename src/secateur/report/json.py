@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from secateur.core.report import SCHEMA, CompressionReport, Latency, Measurement, Width
+from secateur.core.report import SCHEMA, CompressionReport, InTime, Latency, Measurement, Width
 from secateur.files.atomic import write_text
 from secateur.files.reading import Node, read_text, writable
 
@@ -28,7 +28,7 @@ def read_json(path: str | os.PathLike[str]) -> CompressionReport:
     # fmt: off
     fields = node.record(
         "before", "after", "widths", "budget", "reached", "equivalence", "plan_digest", "recipe", "papers",
-        "unknown_ops", "environment", "controls", "schema",
+        "unknown_ops", "environment", "controls", "schema", optional=("time",),
     )
     # fmt: on
     return CompressionReport(
@@ -44,6 +44,20 @@ def read_json(path: str | os.PathLike[str]) -> CompressionReport:
         unknown_ops={name: number.whole(low=0) for name, number in fields["unknown_ops"].entries().items()},
         environment={name: value.text() for name, value in fields["environment"].entries().items()},
         controls={name: _measurement(control) for name, control in fields["controls"].entries().items()},
+        time=_time(fields["time"]) if "time" in fields and fields["time"].value is not None else None,
+    )
+
+
+def _time(node: Node) -> InTime:
+    fields = node.record("asked", "limit", "keep", "ms", "dense", "tried", "final")
+    return InTime(
+        asked=fields["asked"].text(),
+        limit=fields["limit"].number(),
+        keep=fields["keep"].number(),
+        ms=fields["ms"].number(),
+        dense=fields["dense"].number(),
+        tried=fields["tried"].whole(low=0),
+        final=None if fields["final"].value is None else fields["final"].number(),
     )
 
 

@@ -21,8 +21,8 @@ def headline(report: CompressionReport) -> str:
 
 
 def notes(report: CompressionReport) -> tuple[str, ...]:
-    """Budget, equivalence, conditions of the timing, and what was not understood, each as a sentence."""
-    found = [_budget(report), equivalence(report), _conditions(report), _unknown(report)]
+    """Budget, time limit, equivalence, conditions of the timing, and what was not understood, each as a sentence."""
+    found = [_budget(report), str(report.time or ""), equivalence(report), _conditions(report), _unknown(report)]
     return tuple(note for note in found if note)
 
 

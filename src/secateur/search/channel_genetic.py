@@ -20,7 +20,7 @@ from secateur.evidence import InputGram, Weight
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelGenetic:
-    """How to search for the channels of each group.
+    """A genetic algorithm over the channels of each group, settings of `channel_genetic(plan, evidence)`.
 
     Paper:   Hu et al., *A Novel Channel Pruning Method for Deep Neural Network Compression*, 2018. arXiv:1805.11394
     Formula: chromosome m in {0, 1}^units with as many ones as the plan keeps; loss in two steps: of the Taylor series

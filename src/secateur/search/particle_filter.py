@@ -22,7 +22,9 @@ _Particle = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class ParticleFilter:
-    """How to search for a mask.
+    """A particle filter over masks, settings of `particle_filter(model, plan, quality)`.
+
+    Many plans are tried; good ones survive, are crossed and changed a little.
 
     Paper:   Anwar et al., *Structured Pruning of Deep Convolutional Neural Networks*, JETC 2017 (evolutionary particle
              filter). arXiv:1512.08571

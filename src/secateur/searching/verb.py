@@ -131,9 +131,9 @@ def search(
         IncompatibleError: the folder holds a search of another problem.
         VerificationError: masked and shrunk networks would differ.
     """
-    settings = run or SearchRun()
+    settings, target = run or SearchRun(), _budget(budget, recipe)
     graph, known = looked_at(model, recipe, example_inputs, data, settings)
-    return search_graph(model, graph, recipe, budget, known=known, quality=quality, how=how, run=settings)
+    return search_graph(model, graph, recipe, target, known=known, quality=quality, how=how, run=settings)
 
 
 def search_graph(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from torch import nn
 
@@ -32,9 +32,12 @@ class Repair(ABC):
     Attributes:
         stage: repairs of a lower stage must come first: 0 moves biases, 1 fits weights to what biases leave, 2 takes
             statistics of what comes out in the end.
+        mends: what is no further from the dense network's than before: "outputs", or "losses", those of single
+            examples, as far as they are linear in what goes.
     """
 
     stage: ClassVar[int] = 1
+    mends: ClassVar[Literal["outputs", "losses"]] = "outputs"
     paper: ClassVar[Paper | None] = None
     needs: ClassVar[tuple[type[Collector], ...]] = ()
 

@@ -46,13 +46,16 @@ END = f"""
   strength, which leaves the cut some work to do. A training of a few epochs is short for charges that papers spread
   over a hundred or more.
 - Scales of SSS are baked into weights, which become small, and in front of a batch norm small weights move fast: at the
-  learning rates after the cut that suit others, its networks lose what they had right after the cut, the more the
-  stronger the charge was. SSL has the same at its largest strength.
+  learning rates tried after the cut, networks of its two larger strengths end below where they were right after the
+  cut, and so do those of SSL at its largest. Smaller learning rates were not tried.
 - SFP from scratch fails here. A filter that is set to zero in front of a batch norm gets gradients 1 / sqrt(eps), about
   300 times, as large, comes back larger than those that were never touched, and is ranked above them. From a trained
   network, at a small learning rate, less of it happens.
 - SFP from scratch had no figure of its own to choose, nor had Li's second row, which takes what was chosen for the
   first; their learning rates after the cut are that one.
+- Li's longer row costs more than its quarter: masks are multiplied in at every step after the cut, and the cut with its
+  checks counts too, against a dense training that is short.
+- With three seeds most differences between the rows around Li's are within their spread.
 - All of it is small: few epochs, {TRAINED_ON:,} images, one block a stage. A row says how methods compare when time is
   short; it says little about the papers' own settings.
 """

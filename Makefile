@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Idle OpenMP threads that spin make everything slow on a machine that has other work too.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search bench-deep bench-mnist
+.PHONY: help demo test test-all lint format bench bench-models bench-criteria bench-lowrank bench-quality docs example clean bench-int8 bench-coding bench-search bench-deep bench-mnist bench-structured
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -78,6 +78,8 @@ bench-search: $(VENV)/.ready ## Which search finds the best widths at equal numb
 bench-deep: $(VENV)/.ready ## Deep Compression on MNIST, the smallest files, MobileNetV2 in an eighth; writes docs/deep.md (an hour)
 	$(BIN)/python examples/mobilenet_v2/fetch.py
 	$(BIN)/python -m benchmarks.deep $(ARGS)
+bench-structured: $(VENV)/.ready ## Channels that go while a ResNet trains, at half the MACs; writes docs/structured.md (an hour)
+	$(BIN)/python -m benchmarks.structured $(ARGS)
 bench-mnist: $(VENV)/.ready ## LeNets by the old papers' methods and our own, beside the papers' figures; writes docs/mnist.md (an hour)
 	$(BIN)/python -m benchmarks.mnist $(ARGS)
 

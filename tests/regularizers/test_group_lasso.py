@@ -5,6 +5,7 @@ from torch import nn
 from secateur.core.errors import IncompatibleError
 from secateur.graph.trace import trace
 from secateur.regularizers import GroupLasso
+from secateur.regularizers.base import grouped
 from secateur.testing import case as cases
 
 
@@ -89,3 +90,15 @@ def test_nothing_to_group():
     model = nn.Sequential(nn.Linear(2, 2)).double()
     with pytest.raises(IncompatibleError, match="may be cut"):
         GroupLasso(groups="unit").penalty(moment(model, 2))
+
+
+def test_groups_are_made_once_for_a_graph():
+    """Every step asks for them. Another graph, equal or not, has its own."""
+    first, second = (trace(convolutions(), torch.zeros(2, 2, 4, 4).double()) for _ in range(2))
+    assert grouped(first, "filter") is grouped(first, "filter")
+    assert grouped(first, "filter") is not grouped(first, "unit")
+    assert grouped(second, "filter") is not grouped(first, "filter")
+    wider = trace(nn.Sequential(nn.Conv2d(2, 5, 1)), torch.zeros(1, 2, 4, 4))
+    assert grouped(wider, "filter").count == 5
+    assert grouped(first, "filter").count == 5, "three filters and two"
+    assert grouped(first, "shape").count == 2 * 2 * 2 + 3

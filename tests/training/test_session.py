@@ -22,6 +22,7 @@ from secateur.surgeries import Dynamic, Gradual, Moving, RigL, Soft
 from secateur.testing import case as cases
 from secateur.testing.surgery import recipe
 from secateur.training import Calibration, Session, sliced
+from secateur.training import session as session_module
 
 
 def linear(values):
@@ -106,6 +107,24 @@ def test_dynamic_by_hand():
     assert not any(isinstance(m, SoftMasked) for m in model.modules())
     assert parameters_of(model)["0.weight"].tolist() == [pytest.approx([8, 7, 0, 0, 0, 5, 0, 0])]
     assert session.plan.provenance.reached == 3 / 8
+
+
+def test_masks_are_put_on_when_they_change_and_only_then(monkeypatch):
+    """Most revisions of surgery on whole filters change nothing, and would cost as much as those that do."""
+    put = []
+    real = session_module.remask_
+    monkeypatch.setattr(session_module, "remask_", lambda model, plan: put.append(plan) or real(model, plan))
+    model = linear([8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    with opened(model, recipe(Dynamic(gamma=0.0, until=1.0), keep="0.5 weights"), lr=1.0) as session:
+        assert len(put) == 1
+        step(session, [0.0] * 8)
+        assert len(put) == 1
+        step(session, [0, 0, 0, 0, 0, -2, 0, 0])  # the sixth rises to 5 and comes back
+        assert len(put) == 2
+        step(session, [0.0] * 8)
+        assert len(put) == 2
+        assert model[0].weight.tolist() == [[8, 7, 6, 5, 0, 5, 0, 0]]
+        assert session.plan.kept["0.weight"].tolist() == [True] * 4 + [False, True, False, False]
 
 
 def test_dynamic_threshold_by_deviation():

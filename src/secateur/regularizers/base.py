@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -113,8 +114,21 @@ class Groups:
         return found
 
 
+class _Same:
+    """A graph that equals itself alone, so that it can be looked up fast; graphs never change."""
+
+    def __init__(self, graph: ChannelGraph) -> None:
+        self.graph = graph
+
+    def __hash__(self) -> int:
+        return id(self.graph)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.graph is other.graph
+
+
 def grouped(graph: ChannelGraph, by: str) -> Groups:
-    """Groups of the entries of all weights.
+    """Groups of the entries of all weights; those of the last few graphs are kept, since every step asks.
 
     Args:
         graph: the structure.
@@ -123,6 +137,12 @@ def grouped(graph: ChannelGraph, by: str) -> Groups:
             where there are none, of a layer), "unit" (everything that would go with a channel, consumers too), "maker"
             (the same without consumers).
     """
+    return _grouped(_Same(graph), by)
+
+
+@lru_cache(maxsize=8)
+def _grouped(same: _Same, by: str) -> Groups:
+    graph = same.graph
     if by in ("unit", "maker"):
         return _units(graph, consumers=by == "unit")
     if by == "depth" and graph.blocks:

@@ -28,6 +28,9 @@ from secateur.regularizers.gates import (
     unit_gates,
 )
 
+#: What is remembered of a scale, before its parameter's name.
+_BEFORE, _VELOCITY = "before:", "velocity:"
+
 
 @regularizer("sss")
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,9 @@ class SSS(Regularizer):
     Cost:    O(activations) per step for the multiplications, three numbers per unit
     Differs: a channel's scale acts where the channel is read, and a block's behind what it adds to the stream. Groups
              that a layer norm reduces over, or that anything else than whole convolutions and linear layers reads, have
-             none. When training ends, scales go into the weights, and everything of what has scale zero becomes zero
+             none. When training ends, scales go into the weights, and everything of what has scale zero becomes zero.
+             Weights that took small scales in, with a batch norm behind them, move fast: train on at a small learning
+             rate
 
     Attributes:
         strength: gamma, the charge.
@@ -96,8 +101,8 @@ class SSS(Regularizer):
         """Scales from before the next step, and their velocity."""
         for gate in self._gates(at.model, at.graph):
             scales = at.parameters[self._name(gate)]
-            at.memory[f"before:{gate.name}"] = scales.detach().clone()
-            at.memory[f"velocity:{gate.name}"] = torch.zeros_like(scales, requires_grad=False)
+            at.memory[f"{_BEFORE}{self._name(gate)}"] = scales.detach().clone()
+            at.memory[f"{_VELOCITY}{self._name(gate)}"] = torch.zeros_like(scales, requires_grad=False)
 
     def penalty(self, at: Moment) -> Tensor:
         """The charge of what is read at all, differentiable; taken by `after_step`, and so not added to the loss."""
@@ -109,15 +114,15 @@ class SSS(Regularizer):
     def after_step(self, at: Moment) -> None:
         """The accelerated step of the scales, in the place of the optimiser's."""
         with torch.no_grad():
-            for gate in self._gates(at.model, at.graph):
-                scales = at.parameters[self._name(gate)]
-                before, velocity = at.memory[f"before:{gate.name}"], at.memory[f"velocity:{gate.name}"]
+            for name in [key.removeprefix(_BEFORE) for key in at.memory if key.startswith(_BEFORE)]:
+                scales = at.parameters[name]
+                before, velocity = at.memory[f"{_BEFORE}{name}"], at.memory[f"{_VELOCITY}{name}"]
                 went = before if scales.grad is None else before - at.lr * scales.grad
                 mapped = shrunk(went, at.lr * self.strength)
                 velocity = mapped - before + self.momentum * velocity
                 scales.copy_(mapped + self.momentum * velocity)
-                at.memory[f"velocity:{gate.name}"] = velocity
-                at.memory[f"before:{gate.name}"] = scales.detach().clone()
+                at.memory[f"{_VELOCITY}{name}"] = velocity
+                at.memory[f"{_BEFORE}{name}"] = scales.detach().clone()
 
     @property
     def _leaf(self) -> str:

@@ -330,7 +330,10 @@ class Session:
         assert surgery is not None
         for keep in plan.kept.values():
             _broadcast_(keep, self.model)
+        held = surgery.holds and self.plan is not None and _equal(plan, self.plan)
         self.plan = plan
+        if held:  # as most revisions of whole channels say: masks and moments are what they should be
+            return
         if not surgery.holds:
             _silence_producers_(self.model, self.plan, self.optimizer)
             return
@@ -348,6 +351,12 @@ class Session:
         if surgery is not None and surgery.dense_gradients and not surgery.straight_through:
             ahead = replace(self._moment("surgery"), step=self._step + 1)
             self._dense.listen(self.model, on=surgery.due(ahead))
+
+
+def _equal(plan: PruningPlan, other: PruningPlan) -> bool:
+    """Whether both keep the same of the same blocks."""
+    same = plan.kept.keys() == other.kept.keys()
+    return same and all(torch.equal(keep, other.kept[name]) for name, keep in plan.kept.items())
 
 
 class _Given(ElementCriterion):

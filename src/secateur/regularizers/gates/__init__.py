@@ -151,11 +151,13 @@ class _Multiply:
 
     def __init__(self, factors: Factors, place: Place) -> None:
         self.factors, self.place = factors, place
+        self._each = torch.equal(place.units.cpu(), torch.arange(len(place.units)))
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor | None = None) -> Any:
         values = inputs[0] if self.place.reads else output
         assert isinstance(values, Tensor)
-        factor = spread(self.factors.now(module.training), self.place.units)
+        factors, units = self.factors.now(module.training), self.place.units
+        factor = factors if self._each and len(factors) == len(units) else spread(factors, units)
         factor = factor.view([-1] + [1] * (-self.place.dim - 1)).to(values)
         return (values * factor, *inputs[1:]) if self.place.reads else values * factor
 

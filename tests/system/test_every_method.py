@@ -34,6 +34,7 @@ ALL = [
 #: How criteria say that they do not know all parameters, or all groups.
 EXCUSES = (
     "has no normalisation scale",
+    "ends in no batch norm",
     "none was seen reading group",
     "no output to reconstruct",
     "knows nothing of",

@@ -115,13 +115,17 @@ ENTRIES: dict[str, Entry] = {
         (0, 0.1),
         EPOCHS,
     ),
-    "Li 2017": Entry(lambda _, after: _of("li2017", (0, EPOCHS - EARLY), after), "", (), (0, 0.1), EARLY),
+    "Li 2017": Entry(
+        lambda _, after: _of("li2017", (0, EPOCHS - EARLY), after), "", ((0, 0.02), (0, 0.1)), (0, 0.1), EARLY
+    ),
     "network slimming": Entry(_slimming, "strength", _tried((1e-3, 3e-3, 1e-2), gently=(1e-3, 1e-2)), (1e-3, 0.1)),
     "SSL": Entry(_ssl, "strength", _tried((1e-4, 3e-4, 1e-3), gently=(3e-4, 1e-3)), (3e-4, 0.02)),
     "SSS": Entry(_sss, "strength", _tried((3e-3, 1e-2, 3e-2), gently=(3e-3, 1e-2)), (3e-3, 0.02)),
-    "SFP": Entry(lambda _, after: _of("sfp", SCRATCH, after), "", (), (0, 0.1)),
-    "SFP, from a trained network": Entry(_sfp, "learning rate before", _tried((0.005, 0.02)), (0.02, 0.1), EARLY),
-    "GReg": Entry(_greg, "delta", _tried((3e-4, 1e-3, 3e-3), gently=(3e-3,)), (1e-3, 0.1), EARLY),
+    "SFP": Entry(lambda _, after: _of("sfp", SCRATCH, after), "", _tried((0,), gently=(0,)), (0, 0.1)),
+    "SFP, from a trained network": Entry(
+        _sfp, "learning rate before", _tried((0.005, 0.02), gently=(0.02,)), (0.02, 0.1), EARLY
+    ),
+    "GReg": Entry(_greg, "delta", _tried((3e-4, 1e-3, 3e-3), gently=(1e-3, 3e-3)), (1e-3, 0.02), EARLY),
     "DNS on filters": Entry(_dns, "learning rate before", _tried((0.03, 0.1), gently=(0.1,)), (0.1, 0.02), EARLY),
 }
 

@@ -51,8 +51,6 @@ END = f"""
 - SFP from scratch fails here. A filter that is set to zero in front of a batch norm gets gradients 1 / sqrt(eps), about
   300 times, as large, comes back larger than those that were never touched, and is ranked above them. From a trained
   network, at a small learning rate, less of it happens.
-- SFP from scratch had no figure of its own to choose, nor had Li's second row, which takes what was chosen for the
-  first; their learning rates after the cut are that one.
 - Li's longer row costs more than its quarter: masks are multiplied in at every step after the cut, and the cut with its
   checks counts too, against a dense training that is short.
 - With three seeds most differences between the rows around Li's are within their spread.

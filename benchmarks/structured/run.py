@@ -132,7 +132,7 @@ def trained(name: str, choice: Choice, seed: int) -> dict[str, Any]:
     """
     path = OUT / f"{name.replace(', ', '-').replace(' ', '-')}-{choice[0]:g}-{choice[1]:g}-{seed}.pt"
     if path.exists():
-        kept: dict[str, Any] = torch.load(path)
+        kept: dict[str, Any] = torch.load(path, weights_only=True)
         return kept
     entry = ENTRIES[name]
     how, before = entry.make(*choice), dense(seed, entry.start)

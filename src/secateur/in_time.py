@@ -55,8 +55,7 @@ def share_in_time(
     """The share of the multiply-accumulates at which the recipe's cut keeps to a time limit.
 
     Widths decide the time, and weights do not. So the dense network is cut by the recipe's own criterion if that needs
-    neither data nor training, by magnitude relative to the mean of each block
-    otherwise, and nothing is trained.
+    neither data nor training, by magnitude relative to the mean of each block otherwise, and nothing is trained.
 
     Raises:
         BudgetError: the limit cannot be met.

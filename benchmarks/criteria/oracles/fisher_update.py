@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.criteria.oracles import _cutting as c
 from benchmarks.criteria.oracles import _layers as o
+from benchmarks.criteria.oracles.obs_update import operated
 from benchmarks.criteria.oracles.woodfisher import gradients
 from secateur.core.plan import PruningPlan
 from secateur.repair import FisherUpdate
@@ -28,22 +29,11 @@ def error(damping: float = 1e-3) -> float:
                 rows, wanted = gradients(model, data, group), np.zeros_like(weight)
                 for at in range(0, len(weight), block or len(weight)):
                     own = np.flatnonzero(counts[at : at + (block or len(weight))]) + at
-                    wanted[own] = operated(rows[:, own], weight[own], stays[own], damping)
+                    fisher = damping * np.eye(len(own)) + rows[:, own].T @ rows[:, own] / len(rows)
+                    wanted[own] = operated(fisher, weight[own], stays[own])
                 found = np.concatenate([_effective(student, n).reshape(-1) for n in group])
                 worst = max(worst, o.worst(found, wanted))
     return worst
-
-
-def operated(rows: o.Array, weight: o.Array, stays: o.Array, damping: float) -> o.Array:
-    """Away with one weight after another."""
-    fisher = damping * np.eye(len(weight)) + rows.T @ rows / len(rows)
-    weight, left = weight.copy(), list(range(len(weight)))
-    for q in np.random.default_rng(1).permutation(np.flatnonzero(~stays)).tolist():
-        inverse, place = np.linalg.inv(fisher[np.ix_(left, left)]), left.index(q)
-        weight[left] -= weight[q] / inverse[place, place] * inverse[:, place]
-        left.remove(q)
-        weight[q] = 0.0
-    return weight
 
 
 def _of(plan: PruningPlan, name: str, model: o.nn.Module) -> tuple[o.Array, o.Array]:

@@ -15,7 +15,7 @@ class Written(BaseException):
 
 
 class ReadOnly(TorchDispatchMode):
-    """Lets no operator write to the memory of a model's parameters.
+    """Lets no operator write to the memory of a model's parameters. What goes around operators (NumPy) it cannot see.
 
     Args:
         model: whose parameters.

@@ -24,6 +24,7 @@ from secateur.quantize import (
     round_adaptively_,
     simulate,
 )
+from secateur.quantize.saturation import exact_bits
 from secateur.quantize.simulating import input_grids
 from secateur.quantizers import KMeans, Uniform
 from secateur.training.loop import train_
@@ -102,7 +103,8 @@ def test_codes_are_the_runtimes(seed):
     """Convolution, signed input: codes of the input and of the output, every one of them, in ONNX Runtime."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1))
-    simulated = integer_layers(simulate(model, BATCHES))["0"]
+    exact = Uniform(bits=exact_bits(lambda content: lambda inputs: session(content).run(None, inputs)))
+    simulated = integer_layers(simulate(model, BATCHES, weights=exact))["0"]
     x = images(seed=seed)
     xq, yq, scale, zero = qdq("Conv", x, model[0], simulated, strides=[2, 2], pads=[1, 1, 1, 1])
     assert torch.equal(simulated.grid.codes(x), xq.int())

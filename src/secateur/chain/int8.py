@@ -48,11 +48,12 @@ class Int8(Step):
         file = export_int8(plain, given.example_inputs, _few(given.data), path, runtime=self.runtime)
         times = int8_latency(plain, given.example_inputs, file)
         quality = None if given.quality is None else given.judged(_InRuntime(file, given.example_inputs))
+        spent = ", ".join(f"{name} {times[name].p50:.3f} ms" for name in ("float32", "int8"))
         return State(
             model=plain,
             path=file.path,
             bytes=file.bytes,
-            told=(f"float32 {times['float32'].p50:.3f} ms, int8 {times['int8'].p50:.3f} ms in {self.runtime}",),
+            told=(f"{spent} in {self.runtime}, weights of {file.bits} bits",),
             quality=quality,
             latency={name: found.p50 for name, found in times.items()},
         )

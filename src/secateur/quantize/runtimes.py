@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import tempfile
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +27,7 @@ from secateur.files.atomic import write_bytes
 from secateur.files.onnx_bytes import required, session, to_onnx
 from secateur.files.openvino_model import compiled
 from secateur.measure.latency import pass_times
+from secateur.quantize.saturation import exact_bits
 
 Runtime = Literal["onnxruntime", "openvino"]
 #: How ONNX Runtime's calibrator calls the ways to choose a range.
@@ -40,6 +43,7 @@ class Int8File:
         runtime: which runtime it is for.
         bytes: size of all files.
         float_bytes: size of the same network in single precision.
+        bits: of the weights, 8 or 7.
         difference: largest relative difference of its answer to the example from PyTorch's.
     """
 
@@ -47,6 +51,7 @@ class Int8File:
     runtime: Runtime
     bytes: int
     float_bytes: int
+    bits: int
     difference: float
 
     def open(self, *, threads: int = 1) -> Callable[[Example], list[Tensor]]:
@@ -63,6 +68,7 @@ def export_int8(
     *,
     runtime: Runtime = "onnxruntime",
     range: Literal["minmax", "percentile", "kl"] = "minmax",
+    bits: Literal[7, 8] | None = None,
 ) -> Int8File:
     """Write `model` in eight-bit integers, with ranges of activations from calibration batches.
 
@@ -77,6 +83,9 @@ def export_int8(
         path: the file to write: `.onnx`, or `.xml` for OpenVINO.
         runtime: "onnxruntime" (QDQ by its static quantizer) or "openvino" (by NNCF).
         range: how the range of an activation is chosen; OpenVINO has its own way, "minmax" only.
+        bits: of the weights. Processors without dot products of bytes (x86 before VNNI) add two products in sixteen
+            bits, which eight overflow; 7 is right on all. By default 8 where the runtime adds exactly on this machine. For OpenVINO, NNCF gives the
+            first layer 7 anyway.
 
     Returns:
         The file and how large it is.
@@ -90,6 +99,8 @@ def export_int8(
     allowed = _CALIBRATORS if runtime == "onnxruntime" else {"minmax": ""}
     if range not in allowed:
         raise UnsupportedError(f"{runtime} chooses ranges by {', '.join(allowed)}, got range={range!r}.")
+    if bits not in (None, 7, 8):
+        raise UnsupportedError(f"weights have 7 or 8 bits, got bits={bits!r}. Leave it out for what is right here.")
     example = Example.of(example_inputs).map(lambda x: x.detach().cpu())
     parts = [_arrays(part) for part in _parts(batches, example)]
     if not parts:
@@ -99,14 +110,15 @@ def export_int8(
         )
     content = to_onnx(model, example)
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        written = _WRITERS[runtime](content, parts, Path(folder), _CALIBRATORS[range])
+        width = bits or _bits_here(runtime)
+        written = _WRITERS[runtime](content, parts, Path(folder), _CALIBRATORS[range], width)
         answer = _opened(written[0] if runtime == "openvino" else written[0].read_bytes(), runtime, 1)(_arrays(example))
         target = Path(path)
         for file in written:
             write_bytes(target.with_suffix(file.suffix), file.read_bytes())
         size = sum(file.stat().st_size for file in written)
     seen = difference([x.cpu() for x in outputs(model, example)], [torch.as_tensor(x) for x in answer])
-    return Int8File(target.with_suffix(written[0].suffix), runtime, size, len(content), seen)
+    return Int8File(target.with_suffix(written[0].suffix), runtime, size, len(content), width, seen)
 
 
 def int8_latency(
@@ -162,6 +174,11 @@ def _arrays(example: Example) -> dict[str, Any]:
     return {f"input{i}": x.detach().cpu().numpy() for i, x in enumerate(example.tensors())}
 
 
+@cache
+def _bits_here(runtime: Runtime) -> int:
+    return exact_bits(lambda content: _opened(content, runtime, 1))
+
+
 def _opened(model: bytes | Path, runtime: Runtime, threads: int) -> Callable[[dict[str, Any]], Sequence[Any]]:
     if runtime == "onnxruntime":
         assert isinstance(model, bytes)
@@ -172,7 +189,9 @@ def _opened(model: bytes | Path, runtime: Runtime, threads: int) -> Callable[[di
     return lambda arrays: [x.copy() for x in request.infer(list(arrays.values())).values()]
 
 
-def _write_onnxruntime(content: bytes, parts: Sequence[dict[str, Any]], folder: Path, calibrator: str) -> list[Path]:
+def _write_onnxruntime(
+    content: bytes, parts: Sequence[dict[str, Any]], folder: Path, calibrator: str, bits: int
+) -> list[Path]:
     required("onnxruntime")
     quantization: Any = _module("onnxruntime.quantization")
     whole, prepared, small = (folder / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
@@ -197,22 +216,31 @@ def _write_onnxruntime(content: bytes, parts: Sequence[dict[str, Any]], folder: 
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod[calibrator],
+        reduce_range=bits < 8,
     )
     return [small]
 
 
-def _write_openvino(content: bytes, parts: Sequence[dict[str, Any]], folder: Path, calibrator: str) -> list[Path]:
+def _write_openvino(
+    content: bytes, parts: Sequence[dict[str, Any]], folder: Path, calibrator: str, bits: int
+) -> list[Path]:
     openvino, nncf = required("openvino"), required("nncf")
-    import io  # noqa: PLC0415
-
     read = openvino.Core().read_model(io.BytesIO(content))
     data = nncf.Dataset([list(part.values()) for part in parts])
-    small = nncf.quantize(read, data, subset_size=len(parts), preset=nncf.QuantizationPreset.MIXED)
+    small = nncf.quantize(
+        read,
+        data,
+        subset_size=len(parts),
+        preset=nncf.QuantizationPreset.MIXED,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.ENABLE if bits < 8 else None
+        ),
+    )
     openvino.save_model(small, folder / "int8.xml", compress_to_fp16=False)
     return [folder / "int8.xml", folder / "int8.bin"]
 
 
-_WRITERS: dict[str, Callable[[bytes, Sequence[dict[str, Any]], Path, str], list[Path]]] = {
+_WRITERS: dict[str, Callable[[bytes, Sequence[dict[str, Any]], Path, str, int], list[Path]]] = {
     "onnxruntime": _write_onnxruntime,
     "openvino": _write_openvino,
 }

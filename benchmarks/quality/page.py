@@ -16,7 +16,16 @@ Written by `make bench-quality`. Networks are cut and mended, and nothing is tra
 units go, and how what stays is mended. All methods see the same calibration data, the same share of every layer goes
 (unless a name says otherwise), and batch-norm statistics are estimated again after every cut. Mean ± sample standard
 deviation over the seeds, which draw calibration data, the random choices and, on Fashion-MNIST, the trained network.
-*Seconds* are CPU time for scores, plan and repairs at one budget, without collecting evidence, in the median."""
+*Seconds* are CPU time for scores, plan and repairs at one budget, without collecting evidence, in the median.
+The second table of each network has differences between two methods of one seed, in points, mean ± sample standard
+deviation over seeds; **bold** where the mean is above the deviation."""
+
+#: Who should beat whom: what looks at second derivatives, or at activations, magnitude; and magnitude chance.
+PAIRS = (
+    *((name, "magnitude") for name in ("wanda", "obs", "magnitude + obs_update", "sparsegpt", "exact_obs")),
+    *((name, "magnitude") for name in ("obs_channel", "magnitude + least_squares")),
+    ("magnitude", "random"),
+)
 
 TASKS: Mapping[str, tuple[str, str]] = {
     "fashion weights": (
@@ -50,7 +59,7 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
     for task, (title, text) in TASKS.items():
         mine = [r for r in records if r["task"] == task]
         if mine:
-            parts.append(f"## {title}\n\n{text} {_dense(mine)}\n\n{table(mine)}")
+            parts.append(f"## {title}\n\n{text} {_dense(mine)}\n\n{table(mine)}\n\n{margins(mine)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,6 +71,27 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     head = ["method", *keeps, "seconds"]
     lines = [head, ["---", *["---:"] * (len(keeps) + 1)], *rows.values()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def margins(records: Sequence[Mapping[str, Any]]) -> str:
+    """One row for every pair of methods that both have records."""
+    cut = [_labelled(r) for r in records if r["method"] != "dense"]
+    keeps = sorted({r["keep"] for r in cut}, reverse=True)
+    found = {(r["method"], r["keep"], r["seed"]): r["quality"] for r in cut}
+    present = {r["method"] for r in cut}
+    lines = [["difference", *keeps], ["---", *["---:"] * len(keeps)]]
+    for better, worse in (pair for pair in PAIRS if present.issuperset(pair)):
+        cells = []
+        for keep in keeps:
+            seeds = sorted(s for name, k, s in found if (name, k) == (better, keep) and (worse, keep, s) in found)
+            cells.append(_margin([found[better, keep, s] - found[worse, keep, s] for s in seeds]))
+        lines.append([f"{better} − {worse}", *cells])  # noqa: RUF001  a minus sign, read by people
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _margin(values: Sequence[float]) -> str:
+    shown = _spread(values)
+    return f"**{shown}**" if len(values) > 1 and mean(values) > stdev(values) else shown
 
 
 def _labelled(record: Mapping[str, Any]) -> Mapping[str, Any]:

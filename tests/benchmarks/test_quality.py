@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.quality.cutting import Method, cut_all
-from benchmarks.quality.page import page, table
+from benchmarks.quality.page import margins, page, table
 from secateur.criteria import Magnitude, SparseGPT
 from secateur.granularity import Channel
 from secateur.repair import OBSUpdate, SparseGPTUpdate
@@ -44,3 +44,20 @@ def test_tables_hold_means_and_deviations():
     ]
     text = page([*records, record("dense", 1.0, 1.0)])
     assert "## Weights of a sentence encoder" in text and "Dense: 100.0; 1 seed." in text and "MobileNetV2" not in text
+
+
+def test_margins_are_of_one_seed():
+    """Differences 0.2 and 0.1: their mean is above their deviation; 0.0 and 0.01 are not; one seed has no deviation."""
+    found = {"magnitude": (0.5, 0.7, 0.3), "random": (0.3, 0.6, 0.2), "wanda": (0.5, 0.71, None)}
+    records = [
+        {"method": name, "keep": 0.5, "seed": seed, "quality": quality}
+        for name, qualities in found.items()
+        for seed, quality in enumerate(qualities[:2])
+        if quality is not None
+    ]
+    records += [{"method": name, "keep": 0.2, "seed": 2, "quality": q[2]} for name, q in found.items() if q[2]]
+    lines = margins(records).splitlines()
+    assert lines[0] == "| difference | 0.5 | 0.2 |"
+    assert lines[2] == "| wanda − magnitude | 0.5 ± 0.7 | — |"  # noqa: RUF001
+    assert lines[3] == "| magnitude − random | **15.0 ± 7.1** | 10.0 |"  # noqa: RUF001
+    assert len(lines) == 4

@@ -84,8 +84,8 @@ def export_int8(
         runtime: "onnxruntime" (QDQ by its static quantizer) or "openvino" (by NNCF).
         range: how the range of an activation is chosen; OpenVINO has its own way, "minmax" only.
         bits: of the weights. Processors without dot products of bytes (x86 before VNNI) add two products in sixteen
-            bits, which eight overflow; 7 is right on all. By default 8 where the runtime adds exactly on this machine. For OpenVINO, NNCF gives the
-            first layer 7 anyway.
+            bits, which eight overflow; 7 is right on all. By default 8 where the runtime adds exactly on this
+            machine. For OpenVINO, NNCF gives the first layer 7 anyway.
 
     Returns:
         The file and how large it is.

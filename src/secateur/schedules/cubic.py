@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from secateur.core.contracts import Schedule
 from secateur.core.paper import Paper
-from secateur.schedules.base import check_steps, schedule
+from secateur.schedules.base import Stepped, schedule
 
 
 @schedule("cubic")
 @dataclass(frozen=True, kw_only=True)
-class Cubic(Schedule):
+class Cubic(Stepped):
     """Automated gradual pruning.
 
     Paper:   Zhu and Gupta, *To Prune, or Not to Prune*, ICLR Workshop 2018, Eq. 1. arXiv:1710.01878
@@ -29,14 +28,6 @@ class Cubic(Schedule):
 
     steps: int = 5
     paper: ClassVar[Paper | None] = Paper("zhu2018")
-
-    def __post_init__(self) -> None:
-        check_steps(self.steps)
-
-    @property
-    def rounds(self) -> int:
-        """`steps`."""
-        return self.steps
 
     def keep(self, t: float, final: float) -> float:
         """The cubic from 1 down to `final`."""

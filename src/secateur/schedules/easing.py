@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secateur.core.contracts import Schedule
 from secateur.core.errors import IncompatibleError
-from secateur.schedules.base import check_steps, schedule
+from secateur.schedules.base import Stepped, schedule
 
 
 @schedule("easing")
 @dataclass(frozen=True, kw_only=True)
-class Easing(Schedule):
+class Easing(Stepped):
     """A geometric schedule that slows down: the last weights are the hard ones, and get the most time.
 
     Where little is to remain (a hundredth), a cubic schedule has removed nearly all of it before the network has got
@@ -32,14 +31,9 @@ class Easing(Schedule):
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
+        super().__post_init__()
         if self.power < 1:
             raise IncompatibleError(f"power must be 1 or more, got power={self.power!r}. 1 does not slow down at all.")
-
-    @property
-    def rounds(self) -> int:
-        """`steps`."""
-        return self.steps
 
     def keep(self, t: float, final: float) -> float:
         """From 1 down to `final`."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from secateur.core.contracts import Schedule
 from secateur.core.paper import Paper
-from secateur.schedules.base import check_steps, schedule
+from secateur.schedules.base import Stepped, schedule
 
 
 @schedule("exponential")
 @dataclass(frozen=True, kw_only=True)
-class Exponential(Schedule):
+class Exponential(Stepped):
     """Iterative scoring: the same share of what is left goes in every round, and nothing is trained until the last.
 
     Paper:   Tanaka et al., *Pruning Neural Networks without Any Data by Iteratively Conserving Synaptic Flow*, NeurIPS
@@ -31,14 +30,6 @@ class Exponential(Schedule):
     steps: int = 100
     paper: ClassVar[Paper | None] = Paper("tanaka2020")
     trains: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_steps(self.steps)
-
-    @property
-    def rounds(self) -> int:
-        """`steps`."""
-        return self.steps
 
     def keep(self, t: float, final: float) -> float:
         """`final ** t`."""

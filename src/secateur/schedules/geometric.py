@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from secateur.core.contracts import Schedule
 from secateur.core.paper import Paper
-from secateur.schedules.base import check_steps, schedule
+from secateur.schedules.base import Stepped, schedule
 
 
 @schedule("geometric")
 @dataclass(frozen=True, kw_only=True)
-class Geometric(Schedule):
+class Geometric(Stepped):
     """Iterative pruning: each round keeps the same share of what the round before left.
 
     Paper:   Han et al., *Learning both Weights and Connections*, NIPS 2015, Sec. 3.4 (iterative pruning).
@@ -30,14 +29,6 @@ class Geometric(Schedule):
 
     steps: int = 3
     paper: ClassVar[Paper | None] = Paper("han2015")
-
-    def __post_init__(self) -> None:
-        check_steps(self.steps)
-
-    @property
-    def rounds(self) -> int:
-        """`steps`."""
-        return self.steps
 
     def keep(self, t: float, final: float) -> float:
         """`final ** t`."""

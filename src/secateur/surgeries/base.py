@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
@@ -72,10 +74,50 @@ def gone_between(at: Moment, begin: float, end: float) -> float:
     return min(1.0, max(0.0, (at.step / at.steps - begin) / (end - begin)))
 
 
-def sparse_at_once(at: Moment) -> PruningPlan:
-    """The masks of a training that is sparse from the first step: what the budget leaves."""
-    assert at.budget is not None
-    return at.plan_for(at.budget.keep)
+@dataclass(frozen=True, kw_only=True)
+class Rewiring(Surgery):
+    """Sparse from the first step; at every revision weights of a layer change places.
+
+    Attributes:
+        share: of the weights that are alive, changed at first.
+        until: share of the training after which masks stay as they are.
+        every: steps between revisions; 0 revises at the end of every epoch.
+    """
+
+    share: float = 0.3
+    until: float = 0.9
+    every: int = 0
+
+    def __post_init__(self) -> None:
+        check_shares(share=self.share, until=self.until)
+        check_every(self.every)
+
+    def start(self, at: Moment) -> PruningPlan:
+        """As sparse as the budget says, at once."""
+        assert at.budget is not None
+        return at.plan_for(at.budget.keep)
+
+    def due(self, at: Moment) -> bool:
+        """Every so many steps, until masks are frozen."""
+        return at.t < self.until and every(at, self.every)
+
+    def revise(self, at: Moment) -> PruningPlan:
+        """Change places within every layer: the least weights go."""
+        assert at.plan is not None
+        kept = {}
+        for name, keep in at.plan.kept.items():
+            size = at.parameters[name].detach().abs().flatten()
+            count = int(self.changed(at.t) * int(keep.sum()))
+            kept[name] = exchanged(keep, count, drop=size, grow=self.wanted(at, name, size))
+        return replace(at.plan, kept=kept)
+
+    def changed(self, t: float) -> float:
+        """The share that changes places at moment `t` of the training."""
+        return self.share
+
+    def wanted(self, at: Moment, name: str, size: Tensor) -> Tensor:
+        """Of the parameter `name`, (n,): which entries come, the largest first; `size` has the shape of the answer."""
+        raise NotImplementedError
 
 
 def exchanged(keep: Tensor, number: int, *, drop: Tensor, grow: Tensor) -> Tensor:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import cos, pi
 from typing import ClassVar
 
-from secateur.core.contracts import Surgery
+from torch import Tensor
+
 from secateur.core.moment import Moment
 from secateur.core.paper import Paper
-from secateur.core.plan import PruningPlan
-from secateur.surgeries.base import check_every, check_shares, every, exchanged, sparse_at_once, surgery
+from secateur.surgeries.base import Rewiring, surgery
 
 
 @surgery("rigl")
 @dataclass(frozen=True, kw_only=True)
-class RigL(Surgery):
+class RigL(Rewiring):
     """Rigging the lottery: at every revision each layer drops its least weights and grows as many others.
 
     The first masks come from the recipe: criterion `random` and allocation `erk` for a fresh network, as in the paper.
@@ -37,30 +37,15 @@ class RigL(Surgery):
         0.3
     """
 
-    share: float = 0.3
     until: float = 0.75
     every: int = 100
     dense_gradients: ClassVar[bool] = True
     paper: ClassVar[Paper | None] = Paper("evci2020")
 
-    def __post_init__(self) -> None:
-        check_shares(share=self.share, until=self.until)
-        check_every(self.every)
+    def changed(self, t: float) -> float:
+        """Half a cosine."""
+        return 0.5 * self.share * (1 + cos(pi * t / self.until))
 
-    def start(self, at: Moment) -> PruningPlan:
-        """As sparse as the budget says, at once."""
-        return sparse_at_once(at)
-
-    def due(self, at: Moment) -> bool:
-        """Every so many steps, until masks are frozen."""
-        return at.t < self.until and every(at, self.every)
-
-    def revise(self, at: Moment) -> PruningPlan:
-        """Change places within every layer."""
-        assert at.plan is not None
-        share = 0.5 * self.share * (1 + cos(pi * at.t / self.until))
-        kept = {}
-        for name, keep in at.plan.kept.items():
-            size, gradient = at.parameters[name].detach().abs().flatten(), at.gradient(name).abs().flatten()
-            kept[name] = exchanged(keep, int(share * int(keep.sum())), drop=size, grow=gradient)
-        return replace(at.plan, kept=kept)
+    def wanted(self, at: Moment, name: str, size: Tensor) -> Tensor:
+        """Those with the largest gradients."""
+        return at.gradient(name).abs().flatten()

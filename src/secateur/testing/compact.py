@@ -7,11 +7,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.verify import strengthen_
 from secateur.core.contracts import Call, CompactBlock
 from secateur.core.errors import UnsupportedError
 from secateur.core.rng import generator
 from secateur.measure.macs import macs
 from secateur.testing.criterion import check_docstring, check_value
+from secateur.testing.system import untouched
 
 
 class CompactContract:
@@ -64,17 +66,11 @@ class CompactContract:
     def test_layer_untouched(self, compact: CompactBlock) -> None:
         """The layer stays as it is and shares no memory with the block; the global random state stays too."""
         for module in taken(compact):
-            before = {n: (p, p._version, p.detach().clone()) for n, p in module.named_parameters()}  # noqa: SLF001
-            state = torch.get_rng_state()
-            block = compact.rebuild(module)
-            assert torch.equal(state, torch.get_rng_state())
-            with torch.no_grad():
-                for p in block.parameters():
-                    p.zero_()
-            for name, (p, version, value) in before.items():
-                assert dict(module.named_parameters())[name] is p
-                assert p._version == version  # noqa: SLF001
-                assert torch.equal(p, value)
+            with untouched(module):
+                block = compact.rebuild(module)
+                with torch.no_grad():
+                    for p in block.parameters():
+                        p.zero_()
 
     def test_same_every_time(self, compact: CompactBlock) -> None:
         """Two calls give one answer to the bit."""
@@ -129,12 +125,8 @@ def _layers() -> list[nn.Conv2d]:
         nn.utils.skip_init(nn.Conv2d, 4, 7, 3, padding="same", padding_mode="circular"),
         nn.utils.skip_init(nn.Conv2d, 6, 4, 1),
     ]
-    rng = generator(0, "compact")
     for module in made:
-        module.double().eval()
-        with torch.no_grad():
-            for p in module.parameters():
-                p.copy_(torch.randn(p.shape, generator=rng, dtype=torch.float64))
+        strengthen_(module).eval()
     return made
 
 

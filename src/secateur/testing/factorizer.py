@@ -9,11 +9,13 @@ from itertools import combinations, pairwise
 import torch
 from torch import Tensor, nn
 
+from secateur.apply.verify import strengthen_
 from secateur.core.contracts import Call, Factorizer, Ranks
 from secateur.core.errors import IncompatibleError, UnsupportedError
 from secateur.core.rng import generator
 from secateur.measure.macs import macs
 from secateur.testing.criterion import check_docstring, check_value
+from secateur.testing.system import untouched
 
 _EXACT = 1e-9
 
@@ -103,17 +105,11 @@ class FactorizerContract:
     def test_layer_untouched(self, factorizer: Factorizer) -> None:
         """The layer stays as it is and shares no memory with its factors; the global random state stays too."""
         for module in taken(factorizer):
-            before = {n: (p, p._version, p.detach().clone()) for n, p in module.named_parameters()}  # noqa: SLF001
-            state = torch.get_rng_state()
-            factors = factorizer.factorize(module, _one(factorizer, module))
-            assert torch.equal(state, torch.get_rng_state())
-            with torch.no_grad():
-                for p in factors.parameters():
-                    p.zero_()
-            for name, (p, version, value) in before.items():
-                assert dict(module.named_parameters())[name] is p
-                assert p._version == version  # noqa: SLF001
-                assert torch.equal(p, value)
+            with untouched(module):
+                factors = factorizer.factorize(module, _one(factorizer, module))
+                with torch.no_grad():
+                    for p in factors.parameters():
+                        p.zero_()
 
     def test_same_every_time(self, factorizer: Factorizer) -> None:
         """Two calls give one answer to the bit."""
@@ -188,13 +184,7 @@ def _layers() -> list[nn.Module]:
         nn.utils.skip_init(nn.Conv2d, 4, 3, (2, 3), padding="same", padding_mode="circular"),
         nn.utils.skip_init(nn.Conv2d, 3, 4, 3, padding=(2, 1), padding_mode="reflect"),
     ]
-    rng = generator(0, "factorizer")
-    for module in made:
-        module.double().eval()
-        with torch.no_grad():
-            for p in module.parameters():
-                p.copy_(torch.randn(p.shape, generator=rng, dtype=torch.float64))
-    return made
+    return [strengthen_(module).eval() for module in made]
 
 
 def _input(module: nn.Module) -> Tensor:

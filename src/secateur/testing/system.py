@@ -44,7 +44,7 @@ from secateur.testing.models import Tiny
 
 TOLERANCE = 1e-9
 #: A gradient that is so much smaller than the network's largest may be rounding noise where zero is meant, as that of a
-#: bias in front of a norm. Adam divides every gradient by its own size, and would step as far for noise as for any other.
+#: bias in front of a norm. Adam divides every gradient by its own size, and would step as far for noise as for others.
 _NOISE = 1e-6
 
 

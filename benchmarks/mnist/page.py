@@ -16,8 +16,9 @@ TITLES = {"lenet_300_100": "LeNet-300-100, 266,610 parameters", "lenet5": "LeNet
 HEAD = """# MNIST, the oldest table
 
 Written by `make bench-mnist`. Every network is trained on all 60,000 training images and judged after its last epoch
-on the 10,000 test images. All rows of a seed start from one dense network, which has seen moved images; `own` sees them
-while it prunes too, with the dense network as teacher. Figures are means over seeds with the sample standard deviation;
+on the 10,000 test images. All rows of a seed start from one dense network, which has seen moved images (another kind of
+processor rounds otherwise and trains another one, as the dense error shows); `own` sees them while it prunes too, with
+the dense network as teacher. Figures are means over seeds with the sample standard deviation;
 the standard error of one test error is about 0.09 points at 0.8 % and 0.13 at 1.6 %. `left` counts weights and biases
 that are not zero, `factor` is all parameters over those; CPU minutes are those after the dense training. Papers count
 in their own way, train for other lengths of time, and start from other dense networks.

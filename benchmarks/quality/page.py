@@ -34,7 +34,8 @@ TASKS: Mapping[str, tuple[str, str]] = {
     ),
     "fashion channels": (
         "Channels of the same ResNet",
-        "Top-1 in %, by share of multiply-accumulates that stays.",
+        "Top-1 in %, by share of multiply-accumulates that stays. The batch norm behind a filter undoes its size, and "
+        "channels chosen by size alone are hardly better than those chosen by chance; mending the next layer counts.",
     ),
     "mobilenet weights": (
         "Single weights of MobileNetV2",

@@ -18,10 +18,10 @@ HEAD = """# MNIST, the oldest table
 Written by `make bench-mnist`. Every network is trained on all 60,000 training images and judged after its last epoch
 on the 10,000 test images. All rows of a seed start from one dense network, which has seen moved images (another kind of
 processor rounds otherwise and trains another one, as the dense error shows); `own` sees them while it prunes too, with
-the dense network as teacher. Figures are means over seeds with the sample standard deviation;
-the standard error of one test error is about 0.09 points at 0.8 % and 0.13 at 1.6 %. `left` counts weights and biases
-that are not zero, `factor` is all parameters over those; CPU minutes are those after the dense training. Papers count
-in their own way, train for other lengths of time, and start from other dense networks.
+the dense network as teacher. Figures are means over seeds with the sample standard deviation; the standard error of one
+test error is about 0.09 points at 0.8 % and 0.13 at 1.6 %. `left` counts weights and biases that are not zero, `factor`
+is all parameters over those; CPU minutes are those after the dense training. Papers count in their own way, train for
+other lengths of time, and start from other dense networks.
 """
 #: What was chosen how.
 CHOSEN = {
@@ -38,8 +38,8 @@ CHOSEN = {
         "been at 1.22 and 1.09 % on the test set in settings that were not tuned. On held-out images one other setting "
         "of `DNS` gave 0.96 % and was taken; two of `ADMM`, with layer shares set by hand and with LAMP, gave 1.06 and "
         "0.98 %. `sparse VD` gave 1.60 % with LAMP; shares of each layer were then set by hand, without another trial, "
-        "and the runs below, 10 epochs under noise, are the first with them. `Han 2015` was not "
-        "tuned."
+        "and the runs below, 10 epochs under noise, are the first with them. `Han 2015` was "
+        "not tuned."
     ),
 }
 

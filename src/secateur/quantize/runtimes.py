@@ -73,7 +73,8 @@ def export_int8(
     """Write `model` in eight-bit integers, with ranges of activations from calibration batches.
 
     Weights are symmetric, with a scale for each output channel; activations are unsigned, which ONNX Runtime is fast
-    with on x86. A simulated network is exported after `dequantize_`: weights on their grids stay there.
+    with on x86. A simulated network is exported after `dequantize_`: weights on grids of eight bits stay there if
+    `bits` is 8.
 
     Args:
         model: in floating point; it is not touched.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -115,9 +116,9 @@ class Rewiring(Surgery):
         """The share that changes places at moment `t` of the training."""
         return self.share
 
+    @abstractmethod
     def wanted(self, at: Moment, name: str, size: Tensor) -> Tensor:
         """Of the parameter `name`, (n,): which entries come, the largest first; `size` has the shape of the answer."""
-        raise NotImplementedError
 
 
 def exchanged(keep: Tensor, number: int, *, drop: Tensor, grow: Tensor) -> Tensor:

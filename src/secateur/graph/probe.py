@@ -132,6 +132,12 @@ def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]
     return [f for f in found if f.number == first]
 
 
+def passes(scene: Scene, solution: Solution, graph: ChannelGraph) -> bool:
+    """Whether no fine trial has a fault. They leave little to chance: a graph that passes at once needs no others."""
+    trials = _fine_widths(scene, solution, graph)
+    return not _torn(scene, solution) and all(find_fault(scene, solution, graph, one) is None for one in trials)
+
+
 def gets_past(scene: Scene, solution: Solution, graph: ChannelGraph, number: int, whole: str = "") -> bool:
     """Whether no trial has a fault up to the call of this number, if the group named `whole` loses nothing."""
     if any(fault.number <= number for fault in _torn(scene, solution)):
@@ -150,7 +156,7 @@ def _torn(scene: Scene, solution: Solution) -> list[Fault]:
 
 
 def _fine_widths(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[dict[str, Tensor]]:
-    """Cuts that coarse trials may have passed by chance: of single groups, and from either end."""
+    """Cuts that hardly anything passes by chance: of single groups, and from either end with widths far apart."""
     return [*_lone_widths(scene, solution, graph), *(_end_widths(graph, turn) for turn in (0, 1))]
 
 

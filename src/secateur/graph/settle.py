@@ -11,7 +11,7 @@ from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.apart import keep_apart
 from secateur.graph.mend import Mended, mend, with_mended
-from secateur.graph.probe import Fault, Scene, faults, gets_past, peers, touched
+from secateur.graph.probe import Fault, Scene, faults, gets_past, passes, peers, touched
 from secateur.graph.propagate import Propagation
 from secateur.graph.scalars import absorb
 from secateur.graph.solve import Solution, build, solve
@@ -29,11 +29,12 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
     number, they are joined; if nothing explains it, the groups concerned are pinned.
     """
     scene = Scene(model, example, walk)
-    mended: list[Mended] = []
+    mended, fresh = list[Mended](), True
     while True:
         solution = solve(walk)
         plain = build(model, walk, solution, inputs)
-        found, mended = _mend_all(scene, solution, plain, mended)
+        found, mended = _mend_all(scene, solution, plain, mended, fresh=fresh)
+        fresh = False
         graph = with_mended(plain, solution, mended)
         if not graph.cuttable:  # where nothing is cut, nothing can be wrong
             return graph
@@ -48,13 +49,17 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
 
 
 def _mend_all(
-    scene: Scene, solution: Solution, plain: ChannelGraph, mended: list[Mended]
+    scene: Scene, solution: Solution, plain: ChannelGraph, mended: list[Mended], *, fresh: bool
 ) -> tuple[list[Fault], list[Mended]]:
-    """Mend integers for as long as that helps; returns the faults that are left, if any, and all that is mended."""
+    """Mend integers for as long as that helps; returns the faults that are left, if any, and all that is mended.
+
+    A `fresh` graph, of which nothing is known, gets the fine trials first; most models need no more.
+    """
     last = -1
     while True:
         graph = with_mended(plain, solution, mended)
-        found = faults(scene, solution, graph)
+        found = [] if fresh and passes(scene, solution, graph) else faults(scene, solution, graph)
+        fresh = False
         news = mend(scene, solution, graph, found[0], mended) if found and not _is_numeric(found[0]) else None
         if news is None or found[0].number <= last:  # a finer trial found what the mending had not seen: go on without
             return found, mended

@@ -20,7 +20,10 @@ from benchmarks.models.table import page
 from benchmarks.models.timing import MODELS
 from benchmarks.models.zoos import ZOOS, names
 
-OUT = ROOT / "out" / "models"
+#: Results are kept in the repository, so that a walk of hours can be stopped and gone on with anywhere.
+RECORDS = Path(__file__).with_name("records")
+#: Lists of models, which depend on the versions that are installed.
+LISTS = ROOT / "out" / "models"
 PAGE = ROOT / "docs" / "models.md"
 STEPS = ("check", "peer", "timing", "table")
 
@@ -29,13 +32,16 @@ def main() -> None:
     wanted = options()
     console = Console()
     keys = [] if set(wanted.steps) <= {"timing", "table"} else chosen(wanted.zoo, wanted.only)
-    common = {"limits": Limits(wanted.timeout, wanted.memory), "extra": {"revision": revision()}}
+    common = {
+        "limits": Limits(wanted.timeout, wanted.memory),
+        "extra": {"revision": revision(), "versions": versions()},
+    }
     check = Job(
         title="masked = shrunk",
         python=sys.executable,
         module="benchmarks.models.check",
         arguments=("--seeds", str(wanted.seeds)),
-        file=OUT / "results.jsonl",
+        file=RECORDS / "checks.jsonl",
         word=judge.word,
         **common,
     )
@@ -44,7 +50,7 @@ def main() -> None:
         python=str(wanted.peer_python),
         module="benchmarks.models.peer",
         arguments=(),
-        file=OUT / "peer.jsonl",
+        file=RECORDS / "peer.jsonl",
         word=lambda record: str(record["status"]),
         **common,
     )
@@ -53,11 +59,11 @@ def main() -> None:
             run_all(job, todo(job.file, keys, again=wanted.again), at_once=wanted.jobs, console=console)
     if "timing" in wanted.steps:
         sides = {"secateur": sys.executable, "peer": str(wanted.peer_python)}
-        (OUT / "timing.jsonl").unlink(missing_ok=True)  # times of other days do not mix
-        take_times(OUT / "timing.jsonl", sides, MODELS, wanted.rounds, console)
+        (RECORDS / "timing.jsonl").unlink(missing_ok=True)  # times of other days do not mix
+        take_times(RECORDS / "timing.jsonl", sides, MODELS, wanted.rounds, console)
     if "table" in wanted.steps:
-        listed = {zoo: len(names(zoo, OUT)) for zoo in ZOOS}
-        text = page(read(check.file), read(peer.file), lines(OUT / "timing.jsonl"), listed=listed, versions=versions())
+        listed = {zoo: len(names(zoo, LISTS)) for zoo in ZOOS}
+        text = page(read(check.file), read(peer.file), lines(RECORDS / "timing.jsonl"), listed=listed)
         PAGE.write_text(text)
         console.print(f"wrote {PAGE.relative_to(ROOT)}")
 
@@ -79,7 +85,7 @@ def options() -> argparse.Namespace:
 
 def chosen(zoos: list[str], patterns: list[str]) -> list[Key]:
     """The models that were asked for."""
-    keys = [(zoo, name) for zoo in ZOOS if zoo.startswith(tuple(zoos)) for name in names(zoo, OUT)]
+    keys = [(zoo, name) for zoo in ZOOS if zoo.startswith(tuple(zoos)) for name in names(zoo, LISTS)]
     return [(zoo, name) for zoo, name in keys if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
@@ -89,9 +95,9 @@ def todo(file: Path, keys: list[Key], *, again: bool) -> list[Key]:
     return [key for key in keys if key not in done]
 
 
-def versions() -> dict[str, str]:
+def versions() -> str:
     """Versions of what the models come from."""
-    return {name: version(name) for name in ("torch", "torchvision", "timm", "transformers")}
+    return ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "transformers"))
 
 
 def revision() -> str:

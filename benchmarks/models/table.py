@@ -20,7 +20,6 @@ def page(
     timings: Sequence[Record],
     *,
     listed: Mapping[str, int],
-    versions: Mapping[str, str],
 ) -> str:
     """The whole page as Markdown.
 
@@ -29,19 +28,19 @@ def page(
         peers: records of `peer` likewise.
         timings: records of `timing`, all rounds.
         listed: how many models every zoo lists, checked or not.
-        versions: of the packages that the models come from.
     """
     results = dict(sorted(results.items()))
     parts = [
-        "# Public model zoos\n\nWritten by `make bench-models`; every figure is in `out/models/*.jsonl`.",
+        "# Public model zoos\n\nWritten by `make bench-models`; every figure is in `benchmarks/models/records`.",
         _INTRODUCTION.format(
-            versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-            revisions=", ".join(f"{name} ({count})" for name, count in _revisions(results)) or _NONE,
+            versions="; or ".join(_distinct(results, "versions")),
+            revisions=", ".join(f"{name} ({count})" for name, count in _distinct(results, "revision").items()),
         ),
         zoos(results, listed),
         "## Beside Torch-Pruning 1.6.1\n\n" + _PEER + "\n\n" + beside(results, peers),
         "## CPU seconds\n\n" + _TIMING + "\n\n" + times(timings),
         "## What was wrong\n\n" + (wrong(results) or "Nothing."),
+        "## Where less goes\n\n" + _LESS + "\n\n" + less(results),
         "## What pins units\n\n" + _PINNED + "\n\n" + pinned(results),
         "## Every model\n\n" + "\n\n".join(everything(results, peers, zoo) for zoo in zoos_of(results)),
     ]
@@ -68,8 +67,10 @@ right nor wrong.
 and memory. Plans: *half* keeps a random half of every group; *random* keeps a share of its own between 20 and 80 % of
 every group, and all plans of a model must be equal; *global* keeps half of the MACs by one ranking; *heads* keeps half
 of the heads. *Prunable* is the share of the parameters that goes when every group keeps its least; *MACs* is what
-*half* keeps. *Numbers made up for* counts models that compute a number from a width that is cut, 1/sqrt(d) above all,
-and in brackets the tensors that are rescaled by its inverse change, so that the network computes what it did."""
+*half* keeps, and of *global* the median and the two ends over the models. *Numbers made up for* counts models that
+compute a number from a width that is cut, 1/sqrt(d) above all, and in brackets the tensors that are rescaled by its
+inverse change, so that the network computes what it did. *Slowest* is what a user waits for at most: CPU seconds of
+tracing, planning, cutting and verifying *half* together."""
 
 _PEER = """\
 The same models, the same inputs: half of the channels of every layer but those that make the outputs, chosen at random,
@@ -81,7 +82,16 @@ word; none of this is known to turn a right result into a wrong one elsewhere.""
 
 _TIMING = """\
 One thread, one picture of 224 px, a process for each figure, sides and models in turn, medians. The peer's *pruner*
-makes its own graph, so its *graph* is contained in it. Verification has no counterpart there."""
+makes its own graph, so its *graph* is contained in it. *Beside the peer*: trace, plan and shrink over pruner and step,
+and in brackets over graph, pruner and step. Verification has no counterpart there."""
+
+#: What the text below says in words.
+_FEW, _MANY = 0.9, 0.33
+
+_LESS = """\
+Models of which less than 90 % of the parameters may go, or of which more than 33 % of the MACs stay when every group
+keeps half of its units (a quarter, where both sides of every layer are cut; half, in a depthwise one), with the three
+reasons that pin most units. Where they name nothing but inputs, the rest is in layers that read them."""
 
 _PINNED = "Models in which at least one group is pinned for a reason that does not follow from another one."
 
@@ -94,6 +104,7 @@ def zoos_of(records: Records) -> list[str]:
 def zoos(results: Records, listed: Mapping[str, int]) -> str:
     """One row per zoo and one for all: how many are equal, for each kind of plan."""
     heading = ["zoo", "listed", "tried", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
+    heading += ["MACs of global"]
     heading += [
         "numbers made up for",
         "wrong before verification",
@@ -119,20 +130,30 @@ _NAMES: Mapping[str, Callable[[str], bool]] = {
 
 def _zoo_row(records: Sequence[Record]) -> list[str]:
     checked = [r for r in records if r["status"] == "checked"]
-    slowest = max(checked, key=lambda r: float(r.get("cpu_s", 0)), default=None)
+    slowest = max(checked, key=_whole_s, default=None)
     return [
         str(len(records)),
         str(len(checked)),
         str(sum(judge.word(r) == "nothing to cut" for r in checked)),
         *(_equal(records, _NAMES[kind]) for kind in _KINDS),
         _percent([r["prunable"] for r in checked]),
-        _percent([r["plans"]["uniform"]["macs"] for r in checked if "macs" in r["plans"]["uniform"]]),
+        _percent(_macs(checked, "uniform")),
+        _ends(_macs(checked, "global")),
         _made_up_for(checked),
         str(sum(bool(judge.wrong_graph(r)) for r in records)),
         str(sum(bool(judge.false_alarms(r)) for r in records)),
         str(sum(bool(judge.handed_out_wrong(r)) for r in records)),
-        _NONE if slowest is None else f"{slowest['name']}, {slowest['cpu_s']:.0f} s",
+        _NONE if slowest is None else f"{slowest['name']}, {_whole_s(slowest):.0f} s",
     ]
+
+
+def _whole_s(record: Record) -> float:
+    half = record["plans"]["uniform"]
+    return float(record["trace_s"] + half.get("plan_s", 0) + half.get("verify_s", 0))
+
+
+def _macs(records: Iterable[Record], plan: str) -> list[float]:
+    return [r["plans"][plan]["macs"] for r in records if "macs" in r["plans"].get(plan, {})]
 
 
 def _made_up_for(records: Iterable[Record]) -> str:
@@ -168,6 +189,10 @@ def beside(results: Records, peers: Records) -> str:
     return table(heading, rows) if both else "Not measured."
 
 
+_OURS = ("trace_s", "plan_s", "shrink_s")
+_THEIRS = ("graph_s", "pruner_s", "step_s")
+
+
 def times(timings: Sequence[Record]) -> str:
     """Medians of CPU seconds, ours beside the peer's, and verification in forward passes."""
     timed = [r for r in timings if r["status"] == "timed"]
@@ -176,10 +201,11 @@ def times(timings: Sequence[Record]) -> str:
         ours, theirs = ([r for r in timed if (r["zoo"], r["name"]) == (side, name)] for side in ("secateur", "peer"))
         if ours and theirs:
             passes = median(r["verify_s"] / r["forward_s"] for r in ours)
-            figures = [_seconds(ours, k) for k in ("trace_s", "plan_s", "shrink_s")]
-            figures += [_seconds(theirs, k) for k in ("graph_s", "pruner_s", "step_s")]
-            rows.append([name, *figures, _seconds(ours, "verify_s"), f"{passes:.0f}"])
-    heading = ["network", "trace", "plan", "shrink", "peer: graph", "peer: pruner", "peer: step"]
+            mine, its, twice = (_total(ours, _OURS), _total(theirs, _THEIRS[1:]), _total(theirs, _THEIRS))
+            figures = [*(_seconds(ours, k) for k in _OURS), *(_seconds(theirs, k) for k in _THEIRS)]
+            ratio = f"{mine / its:.2f} ({mine / twice:.2f})"
+            rows.append([name, *figures, ratio, _seconds(ours, "verify_s"), f"{passes:.1f}"])
+    heading = ["network", "trace", "plan", "shrink", "peer: graph", "peer: pruner", "peer: step", "beside the peer"]
     return table([*heading, "verify", "verify, in forward passes"], rows) if rows else "Not measured."
 
 
@@ -207,6 +233,18 @@ def troubles(record: Record) -> list[tuple[str, str]]:
         again = record["plans"][name]["recheck"]
         found.append((name, f"**handed out wrong**: {again.get('error', again.get('difference'))}"))
     return found + [(f"keeps {what}", text) for what, text in judge.lost(record).items()]
+
+
+def less(results: Records) -> str:
+    """Models that could be cut less than most, with the reasons."""
+    rows = []
+    for (zoo, name), record in results.items():
+        macs = record.get("plans", {}).get("uniform", {}).get("macs")
+        if record["status"] == "checked" and (record["prunable"] < _FEW or macs is None or macs > _MANY):
+            why = "; ".join(f"{reason} ({units})" for reason, units in judge.reasons(record)[:3])
+            rows.append([zoo, name, _figure(record["prunable"], ".0%"), _figure(macs, ".0%"), why])
+    heading = ["zoo", "model", "prunable", "MACs at half", "pinned, and how many units"]
+    return table(heading, rows) if rows else "None."
 
 
 def pinned(results: Records) -> str:
@@ -270,9 +308,18 @@ def _percent(shares: Sequence[float]) -> str:
     return f"{median(shares):.0%}" if shares else _NONE
 
 
+def _ends(shares: Sequence[float]) -> str:
+    return f"{median(shares):.0%} ({min(shares):.0%} to {max(shares):.0%})" if shares else _NONE
+
+
+def _total(records: Sequence[Record], keys: Sequence[str]) -> float:
+    return median(sum(r[key] for key in keys) for r in records)
+
+
 def _seconds(records: Sequence[Record], key: str) -> str:
     return f"{median(r[key] for r in records):.2f}"
 
 
-def _revisions(results: Records) -> list[tuple[str, int]]:
-    return Counter(str(r["revision"]) for r in results.values()).most_common()
+def _distinct(results: Records, what: str) -> Counter[str]:
+    """The values of one entry over all records, and how often each is there."""
+    return Counter(str(r[what]) for r in results.values() if what in r)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmarks.models import limits
 from benchmarks.models.shim import torchvision
 
-MODELS = ("resnet50", "densenet121", "vit_b_16")
+MODELS = ("resnet50", "densenet121", "densenet201", "vit_b_16")
 SIDES = ("secateur", "peer")
 _FORWARDS = 5
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.models import judge
 from benchmarks.models.runner import Screen
 from benchmarks.models.store import append, lines, read
-from benchmarks.models.table import beside, page, times, troubles, zoos
+from benchmarks.models.table import beside, less, page, times, troubles, zoos
 
 
 def plan(status="equal", again="equal", difference=1e-15, **more):
@@ -13,10 +13,10 @@ def plan(status="equal", again="equal", difference=1e-15, **more):
 
 
 def record(name, zoo="timm", **more):
-    plans = {"uniform": plan(macs=0.25, params=0.3), "random 0": plan(), "random 1": plan(), "global": plan()}
+    plans = {"uniform": plan(macs=0.25, params=0.3), "random 0": plan(), "random 1": plan(), "global": plan(macs=0.52)}
     base = {
-        "zoo": zoo, "name": name, "status": "checked", "revision": "abc", "input": "64 px", "params": 1000,
-        "trace_s": 0.5, "cpu_s": 7.0, "prunable": 0.9, "groups": 5, "cuttable": 3, "training": "answers",
+        "zoo": zoo, "name": name, "status": "checked", "revision": "abc", "versions": "torch 2.13.0", "input": "64 px", "params": 1000,
+        "trace_s": 0.5, "prunable": 0.9, "groups": 5, "cuttable": 3, "training": "answers",
         "pinned": [["is an output of the model", 10]], "keeps": {"flags": "", "untouched": ""},
     }  # fmt: skip
     return {**base, **more, "plans": plans | more.get("plans", {})}
@@ -26,10 +26,10 @@ def keyed(*records):
     return {(r["zoo"], r["name"]): r for r in records}
 
 
-FINE = record("fine", rescalings=10)
+FINE = record("fine", rescalings=10, trace_s=2.0, plans={"uniform": plan(macs=0.25, plan_s=1.0, verify_s=4.0)})
 REFUSED = record("refused", plans={"random 1": plan("differs", "differs", 0.2, error="they differ by 0.2")})
-ALARM = record("alarm", rescalings=4, plans={"global": plan("differs", "equal", 2e-7, error="by 2e-7")})
-LEAKED = record("leaked", plans={"uniform": plan("equal", "differs", macs=0.5)})
+ALARM = record("alarm", rescalings=4, plans={"global": plan("differs", "equal", 2e-7, macs=0.6, error="by 2e-7")})
+LEAKED = record("leaked", plans={"uniform": plan("equal", "differs", macs=0.5), "global": plan(macs=0.4)})
 CLOSED = record(
     "closed", plans={n: {"status": "nothing to cut"} for n in ("uniform", "random 0", "random 1", "global")}
 )
@@ -71,6 +71,7 @@ def test_rows_of_the_zoos():
     assert cells == {
         "zoo": "timm", "listed": "9", "tried": "6", "checked": "5", "nothing to cut": "1", "half": "4 of 4", "random": "3 of 4",
         "global": "3 of 4", "heads": "—", "prunable, median": "90%", "MACs, median": "25%",
+        "MACs of global": "52% (40% to 60%)",
         "numbers made up for": "2 (14)", "wrong before verification": "1",
         "refused though right": "1", "wrong handed out": "1", "slowest": "fine, 7 s",
     }  # fmt: skip
@@ -89,6 +90,15 @@ def test_troubles_name_model_plan_and_reason():
     assert troubles(LATE) == [("trace", "timeout: x")]
     lost = record("lost", keeps={"ties": "a is b", "flags": ""})
     assert troubles(lost) == [("keeps ties", "a is b")]
+
+
+def test_models_that_lose_less_are_named_with_the_reasons():
+    slow = record("slow", prunable=0.4, pinned=[["computes over it: operator aten.sort at a", 7]])
+    assert [line.split(" | ")[1:] for line in less(ALL | keyed(slow)).splitlines()[2:]] == [
+        ["leaked", "90%", "50%", " |"],
+        ["closed", "90%", "—", " |"],
+        ["slow", "40%", "25%", "computes over it: operator aten.sort at a (7) |"],
+    ]
 
 
 def test_causes_come_before_what_follows_from_them():
@@ -142,15 +152,14 @@ def test_times_are_medians():
     theirs = [{"zoo": "peer", "name": "net", "status": "timed", "graph_s": 3.0, "pruner_s": 4.0, "step_s": 5.0}]
     failed = [{"zoo": "peer", "name": "net", "status": "failed"}]
     assert (
-        times(ours + theirs + failed).splitlines()[-1] == "| net | 2.00 | 1.00 | 1.00 | 3.00 | 4.00 | 5.00 | 2.00 | 4 |"
+        times(ours + theirs + failed).splitlines()[-1]
+        == "| net | 2.00 | 1.00 | 1.00 | 3.00 | 4.00 | 5.00 | 0.44 (0.33) | 2.00 | 4.0 |"
     )
     assert times([]) == times(failed) == "Not measured."
 
 
 def test_the_page_names_every_model_and_stays_a_table():
-    text = page(
-        ALL | keyed(record("odd", pinned=[["a | b\n<c>", 1]])), keyed(), [], listed=LISTED, versions={"torch": "2.13.0"}
-    )
+    text = page(ALL | keyed(record("odd", pinned=[["a | b\n<c>", 1]])), keyed(), [], listed=LISTED)
     assert all(f"| {name} |" in text for _, name in ALL)
     assert "a \\| b &lt;c>" in text
     assert "torch 2.13.0" in text and "abc (7)" in text

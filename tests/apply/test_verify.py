@@ -408,3 +408,25 @@ def test_weights_are_what_they_were_after_they_trembled(positive):
     assert 0 < module._tremor(masked, answer, positive) < 1e-12
     assert any(bool((p == 0).any()) for p in before.values())
     assert all(torch.equal(p, before[name]) for name, p in masked.named_parameters())
+
+
+class Louder(nn.Module):
+    """Says something else in training mode, by a number; one of its parameters is empty."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 6), nn.Linear(6, 2)
+        self.none, self.loud = nn.Parameter(torch.ones(0, 6)), 2.0
+
+    def forward(self, x):
+        x = self.b(self.a(x).relu())
+        return x * self.loud if self.training else x
+
+
+def test_a_difference_in_training_mode_alone_is_called_that(monkeypatch):
+    model, real = Louder(), module.cut_
+    plan = cut(model, torch.randn(2, 3))
+    assert verify(model, plan) < 1e-5
+    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), setattr(m, "loud", 3.0)))
+    with pytest.raises(VerificationError, match="differ in training mode alone by 5.0e-01"):
+        verify(model, plan)

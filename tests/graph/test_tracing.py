@@ -16,6 +16,8 @@ from secateur.core.errors import IncompatibleError, TraceError, VerificationErro
 from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
 from secateur.granularity import Channel
+from secateur.graph.propagate import goes_elsewhere
+from secateur.graph.record import record
 from secateur.graph.trace import trace
 from secateur.testing.models import TINY
 from secateur.testing.system import check_cost, check_dead_units, prepare, random_plan, untouched
@@ -402,8 +404,36 @@ class TestSizes:
             return m.b(h - h.mean(1, keepdim=True) if m.training else h)
 
         model, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
-        with pytest.raises(VerificationError, match="differ"):
-            shrink(model, random_plan(graph).keep("a", [1, 2, 4]))
+        shrink(model, random_plan(graph).keep("a", [1, 2, 4]))  # means are over what is alive, in a masked network too
+        sound(model, graph, (floats(2, 4),))
+
+    def test_a_width_as_a_number_in_training_only(self):
+        """No parameter is used in training alone, and nothing is mixed: the loss is divided by a width."""
+
+        def run(m, x):
+            h = m.a(x).relu()
+            y = m.b(h)
+            return (y, h.square().mean((0, 1)) / h.shape[1]) if m.training else (y, y.sum())
+
+        model, graph = traced(run, floats(2, 4), a=linear(), c=linear(3, 5), d=linear(5, 2), b=linear(6, 3))
+        assert "computes the number" in graph.groups["a"].pinned
+        sound(model, graph, (floats(2, 4),), seeds=())
+
+    def test_sizes_written_down_for_training_only(self):
+        def run(m, x):
+            h = m.a(x).relu()
+            return m.b(h.reshape(-1, 2, 3).flatten(1) * 2.0 if m.training else h)
+
+        model, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
+        assert "after a cut" in graph.groups["a"].pinned
+
+    def test_what_drops_at_random_in_training_is_no_other_path(self):
+        def run(m, x):
+            return m.b(m.norm(torch.nn.functional.dropout(m.a(x).relu(), 0.5, m.training)))
+
+        model, _ = traced(run, floats(2, 4), a=linear(), norm=nn.BatchNorm1d(6), b=linear(6, 3))
+        passes = record(model.eval(), Example.of(floats(2, 4))), record(model.train(), Example.of(floats(2, 4)))
+        assert len(passes[0].calls) < len(passes[1].calls) and not goes_elsewhere(*passes)
 
     @pytest.mark.parametrize(
         "squeeze", [lambda h: h.squeeze(), lambda h: h.squeeze(1).flatten(1), lambda h: h.squeeze((1, 2, 3))]

@@ -97,8 +97,8 @@ def _verified(model: nn.Module, plan: PruningPlan) -> float:
     precise = any(p.dtype is torch.float64 for p in model.parameters())
     for trial in TRIALS[precise:]:
         seen = _tried(model, plan, trial)
-        if seen is not None and seen <= trial.threshold:
-            return seen
+        if seen is not None and seen.gap <= trial.threshold:
+            return seen.gap
         if seen is not None and trial.final:
             raise _different(seen, trial.threshold, plan)
         gc.collect()  # modules may refer to themselves, and the next pair of a large network would not fit beside this
@@ -108,7 +108,15 @@ def _verified(model: nn.Module, plan: PruningPlan) -> float:
     )
 
 
-def _tried(model: nn.Module, plan: PruningPlan, trial: Trial) -> float | None:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The largest difference, and the mode in which it was seen."""
+
+    gap: float
+    mode: str = "eval"
+
+
+def _tried(model: nn.Module, plan: PruningPlan, trial: Trial) -> _Seen | None:
     """The difference that a trial sees; its networks are gone when it returns."""
     example = _example(model, plan, trial.dtype)
     masked, shrunk = _pair(model, plan, trial)
@@ -119,7 +127,7 @@ def _tried(model: nn.Module, plan: PruningPlan, trial: Trial) -> float | None:
     return seen
 
 
-def _seen(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan) -> float | None:
+def _seen(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, plan: PruningPlan) -> _Seen | None:
     """The difference that a trial sees; None where it cannot say: no numbers, or nothing but amplified rounding."""
     found = _first_answer(masked, (example.wider(), example), training=False)
     if found is None:
@@ -127,8 +135,9 @@ def _seen(masked: nn.Module, shrunk: nn.Module, example: Example, trial: Trial, 
     try:
         gap = _gap(found, outputs(shrunk, found.example), masked, trial)
         if gap is None or gap > trial.threshold:
-            return gap
-        return max(gap, _gap_in_training(masked, shrunk, example, trial))
+            return None if gap is None else _Seen(gap)
+        trained = _gap_in_training(masked, shrunk, example, trial)
+        return _Seen(gap) if trained <= gap else _Seen(trained, "training")
     except Exception as error:  # whatever the user's forward raises on cut tensors is the finding
         if trial.final:
             raise _broken(error, plan) from error
@@ -257,12 +266,19 @@ def _broken(error: Exception, plan: PruningPlan) -> VerificationError:
     )
 
 
-def _different(seen: float, allowed: float, plan: PruningPlan) -> VerificationError:
+def _different(seen: _Seen, allowed: float, plan: PruningPlan) -> VerificationError:
+    mode = "in training mode alone " if seen.mode == "training" else ""
+    why = (
+        "The forward pass does something else when it trains (divides a loss by a width, say), which no trace in eval "
+        "mode can see"
+        if mode
+        else "This is a fault of the channel graph"
+    )
     return VerificationError(
-        f"masked and shrunk outputs differ by {seen:.1e} (allowed {allowed:.0e}) on random weights. "
-        f"Your model is untouched. This is a fault of the channel graph: freeze the groups at fault "
-        f"and please report the model. Plan: {_widths(plan)}.",
-        seen,
+        f"masked and shrunk outputs differ {mode}by {seen.gap:.1e} (allowed {allowed:.0e}) on random weights. "
+        f"Your model is untouched. {why}: freeze the groups at fault and please report the model. "
+        f"Plan: {_widths(plan)}.",
+        seen.gap,
     )
 
 
@@ -287,7 +303,8 @@ def strengthen_(model: nn.Module, *, positive: bool = False, double: bool = True
 def _strengthen_parameters_(model: nn.Module, positive: bool) -> None:
     for name, p in model.named_parameters():
         noise = _noise("normal" if p.ndim > 1 else "size", positive, p.dtype, p.device)
-        _fill_(p, noise, (2.0 / max(p[0].numel(), 1)) ** 0.5 if p.ndim > 1 else 1.0, name)
+        fan_in = p.numel() / max(p.shape[0], 1) if p.ndim > 1 else 2.0
+        _fill_(p, noise, (2.0 / max(fan_in, 1.0)) ** 0.5, name)
 
 
 @cache

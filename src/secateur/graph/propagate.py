@@ -39,6 +39,7 @@ class Propagation:
         pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces.
         trial: whether a trial cut will be compared with the recording.
         sharing: memory to the keys of all tensors that lie in it.
+        training: the walk through a pass in training mode, where that does something else; labels mean the same there.
     """
 
     recording: Recording
@@ -57,6 +58,7 @@ class Propagation:
     pieces: dict[int, list[Tensor]] = field(default_factory=dict)
     trial: bool = True
     sharing: dict[int, list[int]] = field(default_factory=dict)
+    training: Propagation | None = None
 
 
 def propagate(
@@ -77,7 +79,7 @@ def propagate(
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
-        side = Propagation(training, atoms, owned, trial=False)
+        walk.training = side = Propagation(training, atoms, owned, trial=False)
         _run(side, model)
         walk.unmet += side.unmet
         late = len(recording.calls)
@@ -85,7 +87,7 @@ def propagate(
         _check_bare(atoms, training)
     _check_bare(atoms, recording)
     atoms.edges += width_ties(model, owned)
-    _pin_unread(walk, [walk] if training is None else [walk, side])
+    _pin_unread(walk, [walk] if walk.training is None else [walk, walk.training])
     walk.unknown.update(_unknown_to_tensors(walk))
     return walk
 
@@ -109,6 +111,19 @@ def unused(model: nn.Module, recording: Recording) -> bool:
     """Whether the pass left out a parameter, as eval mode leaves out the auxiliary heads of some networks."""
     met = {recording.names[ref.key] for call in recording.calls for ref in call.refs() if ref.key in recording.names}
     return any(name not in met for name, _ in model.named_parameters())
+
+
+#: Operators of which a pass in training mode makes more: those that drop at random, or count passes.
+_NOISE = frozenset({
+    "aten::native_dropout", "aten::empty", "aten::new_empty", "aten::empty_like", "aten::bernoulli", "aten::rand",
+    "aten::rand_like", "aten::floor", "aten::add", "aten::div", "aten::mul", "aten::detach", "aten::clone",
+})  # fmt: skip
+
+
+def goes_elsewhere(recording: Recording, training: Recording) -> bool:
+    """Whether a pass in training mode makes other calls than one in eval mode, what drops at random aside."""
+    one, other = (Counter(c.name for c in each.calls if c.name not in _NOISE) for each in (recording, training))
+    return one != other or len(recording.outputs) != len(training.outputs)
 
 
 def _run(walk: Propagation, model: nn.Module) -> None:

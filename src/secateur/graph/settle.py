@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from secateur.core.copying import copied
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.apart import keep_apart
 from secateur.graph.mend import Mended, mend, with_mended
-from secateur.graph.probe import Fault, Scene, faults, gets_past, passes, peers, touched
+from secateur.graph.probe import Fault, Scene, faults, find_fault, gets_past, passes, peers, touched
 from secateur.graph.propagate import Propagation
 from secateur.graph.scalars import absorb
 from secateur.graph.solve import Solution, build, solve
@@ -21,14 +22,24 @@ from secateur.graph.ties import tie
 _NEAR = 12
 
 
-def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mapping[str, object]) -> ChannelGraph:
+def settle(
+    model: nn.Module, walk: Propagation, example: Example, in_training: Example, inputs: Mapping[str, object]
+) -> ChannelGraph:
     """The graph of `model`, with integers mended and groups joined or pinned until cut copies do as predicted.
 
     Where a cut copy and the prediction part, an integer of the module at fault that equals the old size is made to
     follow; where a number of the arithmetic has changed, weights take up the difference; where two dims want one
     number, they are joined; if nothing explains it, the groups concerned are pinned.
+
+    Args:
+        model: in eval mode.
+        walk: what is known of its forward pass; joins and pins are added.
+        example: inputs of the pass in eval mode.
+        in_training: inputs of the pass in training mode, if the walk has one.
+        inputs: what the graph says of the inputs.
     """
     scene = Scene(model, example, walk)
+    training = None if walk.training is None else Scene(copied(model).train(), in_training, walk.training)
     mended, fresh = list[Mended](), True
     while True:
         solution = solve(walk)
@@ -38,14 +49,26 @@ def settle(model: nn.Module, walk: Propagation, example: Example, inputs: Mappin
         graph = with_mended(plain, solution, mended)
         if not graph.cuttable:  # where nothing is cut, nothing can be wrong
             return graph
+        if not found and keep_apart(scene, solution, graph, mended):
+            continue
         if not found:
-            if not keep_apart(scene, solution, graph, mended):
+            fault = None if training is None else _fault_in_training(training, solution, graph)
+            if training is None or fault is None:
                 return graph
+            if not _pin_culprit(training, solution, graph, fault):
+                _pin(training, solution, fault)
             continue
         fault = found[0]
         done = absorb(scene, solution, graph, found) if _is_numeric(fault) else tie(scene, solution, fault, mended)
         if not done and not _pin_culprit(scene, solution, graph, fault):
             _pin(scene, solution, fault)
+
+
+def _fault_in_training(scene: Scene, solution: Solution, graph: ChannelGraph) -> Fault | None:
+    """The first fault of cut copies in training mode; None where a copy that is not cut does not repeat itself."""
+    if passes(scene, solution, graph) or find_fault(scene, solution, graph, {}) is not None:
+        return None
+    return next(iter(faults(scene, solution, graph)), None)
 
 
 def _mend_all(

@@ -99,8 +99,9 @@ def solve(walk: Propagation) -> Solution:
     reasons = [*(why for _, why in atoms.pins), None]  # the last for atoms without a pin, whose number is -1
     salts = {why: hash_of(why) if why else 0 for why in set(reasons)}
     salt = torch.tensor([salts[why] for why in reasons])
-    # Pinned units never share a group with units that may go. Those that nobody would cut make no group.
-    together = table.together(table.signatures(atoms.count) + salt[pin])
+    # Pinned units never share a group with units that may go, nor units of pieces whose sizes must follow one by one.
+    # Those that nobody would cut make no group.
+    together = table.together(table.signatures(atoms.count) + _in_pieces(walk, root) + salt[pin])
     members = [units for units in together if reasons[int(pin[units[0]])] != ""]
     number, unit = torch.full((atoms.count,), -1), torch.full((atoms.count,), -1)
     for n, units in enumerate(members):
@@ -260,6 +261,16 @@ def _first_pins(walk: Propagation, root: Tensor) -> Tensor:
     first = torch.full((walk.atoms.count,), none).scatter_reduce_(0, root[atoms], turn, "amin")
     first[0] = none
     return torch.where(first == none, -1, first % max(len(pins), 1))
+
+
+def _in_pieces(walk: Propagation, root: Tensor) -> Tensor:
+    """For every component a number that says in which pieces of which calls it has how many entries; `(count,)`."""
+    signature = torch.zeros(walk.atoms.count, dtype=torch.long)
+    for number, pieces in walk.pieces.items():
+        for n, labels in enumerate(pieces):
+            salt = torch.full(labels.shape, hash_of(f"piece {n} of call {number}"))
+            signature.scatter_add_(0, root[labels], salt)
+    return signature
 
 
 def _live(walk: Propagation, root: Tensor) -> set[int]:

@@ -16,7 +16,7 @@ from secateur.core.errors import TraceError
 from secateur.core.example import Example
 from secateur.core.groups import ChannelGraph
 from secateur.graph.depth import removable
-from secateur.graph.propagate import propagate, unused
+from secateur.graph.propagate import goes_elsewhere, propagate, unused
 from secateur.graph.readonly import ReadOnly, Written
 from secateur.graph.record import Recording, private_copy, record, tensors_in
 from secateur.graph.rules import load_rules
@@ -72,8 +72,9 @@ def _young_garbage_only() -> Iterator[None]:
 def _traced(model: nn.Module, example: Example, *, heads: bool, depth: bool) -> ChannelGraph:
     ran, answers = _run(model, example, own=depth)
     pristine, inputs, recording = _without_numbers(model, example, answers) or _with_numbers(model, example)
-    training = _in_training(pristine, inputs) if unused(pristine, recording) else None
-    graph = settle(pristine, propagate(pristine, recording, training, heads=heads), inputs, example.spec())
+    training, like = _in_training(pristine, inputs, recording)
+    walk = propagate(pristine, recording, training, heads=heads)
+    graph = settle(pristine, walk, inputs, like, example.spec())
     return replace(graph, blocks=removable(ran, graph, example)) if depth else graph
 
 
@@ -132,13 +133,18 @@ def _with_numbers(model: nn.Module, example: Example) -> tuple[nn.Module, Exampl
     return private_copy(model), example, recording  # the first copy may have been changed by its own forward
 
 
-def _in_training(model: nn.Module, example: Example) -> Recording | None:
-    """A pass in training mode, or None where there is none to be had (a batch norm over one value refuses, say)."""
+def _in_training(model: nn.Module, example: Example, recording: Recording) -> tuple[Recording | None, Example]:
+    """A pass in training mode and its inputs, if it does something else than the one in eval mode.
+
+    None where it does not, and where there is none to be had (a batch norm over one value refuses, say).
+    """
     for inputs in (example, example.wider()):
-        recording = record(private_copy(model).train(), inputs)
-        if recording.failure is None:
-            return recording
-    return None
+        quick = record(copied(model).train(), inputs, places=False)
+        if quick.failure is None:
+            if not unused(model, recording) and not goes_elsewhere(recording, quick):
+                return None, example
+            return record(copied(model).train(), inputs), inputs
+    return None, example
 
 
 def _check_plain(model: nn.Module) -> None:

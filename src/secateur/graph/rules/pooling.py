@@ -14,9 +14,9 @@ _SPATIAL = {"1d": 1, "2d": 2, "3d": 3, "2d_with_indices": 2, "3d_with_indices": 
     "aten::adaptive_avg_pool1d", "aten::adaptive_max_pool1d", "aten::adaptive_max_pool2d", "aten::adaptive_max_pool3d",
     "aten::max_pool1d", "aten::max_pool2d_with_indices", "aten::max_pool3d_with_indices",
     "aten::upsample_nearest1d", "aten::upsample_nearest2d", "aten::upsample_nearest3d",
-    "aten::_upsample_nearest_exact2d",
-    "aten::upsample_linear1d", "aten::upsample_bilinear2d", "aten::_upsample_bilinear2d_aa", "aten::upsample_bicubic2d",
-    "aten::_upsample_bicubic2d_aa",
+    "aten::_upsample_nearest_exact1d", "aten::_upsample_nearest_exact2d", "aten::_upsample_nearest_exact3d",
+    "aten::upsample_linear1d", "aten::upsample_bilinear2d", "aten::upsample_trilinear3d",
+    "aten::_upsample_bilinear2d_aa", "aten::upsample_bicubic2d", "aten::_upsample_bicubic2d_aa",
 )  # fmt: skip
 def pooling(site: Site) -> list[State]:
     """Input `(.., C, spatial..)`: a zero channel stays zero, every channel goes its own way.

@@ -424,7 +424,7 @@ class TestSizes:
             h = m.a(x).relu()
             return m.b(h.reshape(-1, 2, 3).flatten(1) * 2.0 if m.training else h)
 
-        model, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
+        _, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3))
         assert "after a cut" in graph.groups["a"].pinned
 
     def test_what_drops_at_random_in_training_is_no_other_path(self):

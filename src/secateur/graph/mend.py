@@ -48,6 +48,8 @@ def with_mended(graph: ChannelGraph, solution: Solution, mended: list[Mended]) -
         axis = solution.axis(one.labels, len(one.labels))
         if axis is not None and axis.terms:
             attributes[one.key] = Attribute(one.module, one.name, axis, one.item)
+        elif not len(one.labels):
+            attributes.pop(one.key, None)
     return replace(graph, attributes=tuple(attributes.values()))
 
 
@@ -59,9 +61,10 @@ def mend(
     candidates = sorted(_candidates(scene, solution, fault.module, fault.number), key=lambda a: a.name not in proven)
     around = (fault.module, fault.module.rpartition(".")[0])
     dropped = [replace(one, labels=one.labels[:0]) for one in mended if one.module in around and len(one.labels)]
-    for found in (*_listed(scene, solution, fault), *_choices(candidates), *((one,) for one in dropped)):
+    for found in (*_listed(scene, solution, fault), *((one,) for one in dropped), *_choices(candidates)):
         if gets_past(scene, solution, with_mended(graph, solution, [*mended, *found]), fault.number):
-            return [*found, *_echoes(scene, solution, fault, found)]
+            known = {one.key for one in mended}
+            return [*found, *(one for one in _echoes(scene, solution, fault, found) if one.key not in known)]
     return None
 
 
@@ -88,7 +91,7 @@ def _choices(candidates: list[Mended]) -> Iterator[tuple[Mended, ...]]:
 
 def _echoes(scene: Scene, solution: Solution, fault: Fault, found: Iterable[Mended]) -> Iterator[Mended]:
     """What mended one module, for its peers: the same attributes, following their own widths."""
-    wanted = [(one.name, one.item) for one in found if one.module == fault.module]
+    wanted = [(one.name, one.item) for one in found if one.module == fault.module and len(one.labels)]
     for module, number in peers(scene, fault.module, fault.number) if wanted else ():
         candidates = list(_candidates(scene, solution, module, number))
         for name, item in wanted:

@@ -40,6 +40,8 @@ class Fault:
         what: the finding, in words.
         scalars: numbers that the call was given before and after the cut, where they are what differs.
         widths: the widths of the cut.
+        borrowed: whether the call asks for a size that has changed with the cut, but not to what was predicted: then it
+            is no integer that somebody keeps, it was taken from another dim.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Fault:
     what: str
     scalars: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     widths: Mapping[str, int] = field(default_factory=dict)
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,9 @@ def find_fault(
         watch, seen = _tried(scene, solution, graph, kept, last, places=True)  # to learn where
     if seen.failure is not None:
         what = f"the forward pass fails after a cut ({_first_line(seen.failure[0])})"
-        return Fault(watch.numbers[min(watch.met, len(watch.numbers) - 1)], seen.failure[1], what)
+        number = watch.numbers[min(watch.met, len(watch.numbers) - 1)]
+        borrowed = seen.refused is not None and _borrows(scene.walk, number, seen.refused, solution, kept)
+        return Fault(number, seen.failure[1], what, borrowed=borrowed)
     return watch.on_another_path() if watch.met < len(watch.numbers) else None
 
 
@@ -240,7 +245,8 @@ class _Comparison:
         before = self.scene.calls[number]
         what = _differs(self.scene.walk, number, before, now, self.solution, self.kept)
         if what:
-            return Fault(number, before.module, what)
+            borrowed = _borrows(self.scene.walk, number, now, self.solution, self.kept)
+            return Fault(number, before.module, what, borrowed=borrowed)
         if not _same_numbers(self.scene.walk, number, before, now, self.solution, self.kept):
             old, new = before.scalars(), now.scalars()
             what = f"computes the number {old} from a width (it becomes {new})"
@@ -266,6 +272,20 @@ def _differs(
         if position.read(now) != first:
             return f"begins at entry {position.read(now)} instead of {first} after a cut"
     return ""
+
+
+def _borrows(walk: Propagation, number: int, now: Call, solution: Solution, kept: Mapping[str, Tensor]) -> bool:
+    """Whether a call asks for a size of its result that is neither what it was nor what was predicted."""
+    before = walk.recording.calls[number]
+    name = next((name for name in ("size", "shape") if name in before.bound), "")
+    old, new = before.bound.get(name), now.bound.get(name)
+    if before.func is not now.func or not isinstance(old, list) or not isinstance(new, list):
+        return False
+    result = next((x for x in before.outputs if isinstance(x, Ref)), None)
+    if result is None or not len(old) == len(new) == len(result.shape):
+        return False
+    wanted = [solution.kept(v, s, kept) for v, s in zip(walk.labels[number][0], result.shape, strict=True)]
+    return any(n not in (-1, o, w) for o, n, w in zip(old, new, wanted, strict=True))
 
 
 def _same_numbers(

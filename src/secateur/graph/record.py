@@ -111,6 +111,7 @@ class Recording:
         outputs: the tensors that the model returned.
         storage: key to an identity of its memory, so that aliases are known.
         failure: what went wrong, and in which module, if the pass did not finish.
+        refused: the last call that torch did not carry out, without results.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Recording:
     outputs: list[Ref] = field(default_factory=list)
     storage: dict[int, int] = field(default_factory=dict)
     failure: tuple[Exception, str] | None = None
+    refused: Call | None = None
 
 
 class Stop(BaseException):
@@ -211,9 +213,13 @@ class _Recorder(TorchDispatchMode):
             bound["value"] = float(args[0])  # `torch.tensor(x.shape[1])`: a number that may come from a width
         if func.name().startswith("aten::as_strided"):
             bound["moves"] = not _same_places(args[0], *args[1:], **kwargs)
-        out = run()
-        outputs = tuple(self.hide(x) for x in _leaves(out))
         where = self.functions.stack[-1].module
+        try:
+            out = run()
+        except Exception:
+            self.recording.refused = Call(func, bound, (), where, self.functions.current)
+            raise
+        outputs = tuple(self.hide(x) for x in _leaves(out))
         self.recording.calls.append(Call(func, bound, outputs, where, self.functions.current))
         if self.watch is not None:
             self.watch(self.recording.calls[-1])

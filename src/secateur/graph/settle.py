@@ -29,7 +29,8 @@ def settle(
 
     Where a cut copy and the prediction part, an integer of the module at fault that equals the old size is made to
     follow; where a number of the arithmetic has changed, weights take up the difference; where two dims want one
-    number, they are joined; if nothing explains it, the groups concerned are pinned.
+    number, they are joined (and first of all where the number is not the old one, for then nobody keeps it); if nothing
+    explains it, the groups concerned are pinned.
 
     Args:
         model: in eval mode.
@@ -40,7 +41,7 @@ def settle(
     """
     scene = Scene(model, example, walk)
     training = None if walk.training is None else Scene(copied(model).train(), in_training, walk.training)
-    mended, fresh = list[Mended](), True
+    mended, tried, fresh = list[Mended](), set[int](), True
     while True:
         solution = solve(walk)
         plain = build(model, walk, solution, inputs)
@@ -60,6 +61,10 @@ def settle(
             continue
         fault = found[0]
         done = absorb(scene, solution, graph, found) if _is_numeric(fault) else tie(scene, solution, fault, mended)
+        if not done and fault.borrowed and fault.number not in tried:
+            tried.add(fault.number)
+            news = mend(scene, solution, graph, fault, mended)
+            mended, done = _joined(mended, news or []), news is not None
         if not done and not _pin_culprit(scene, solution, graph, fault):
             _pin(scene, solution, fault)
 
@@ -83,12 +88,17 @@ def _mend_all(
         graph = with_mended(plain, solution, mended)
         found = [] if fresh and passes(scene, solution, graph) else faults(scene, solution, graph)
         fresh = False
-        news = mend(scene, solution, graph, found[0], mended) if found and not _is_numeric(found[0]) else None
+        keeps = bool(found) and not found[0].borrowed and not _is_numeric(found[0])  # some module keeps the size
+        news = mend(scene, solution, graph, found[0], mended) if keeps else None
         if news is None or found[0].number <= last:  # a finer trial found what the mending had not seen: go on without
             return found, mended
         last = found[0].number
-        keys = {one.key for one in news}
-        mended = [one for one in mended if one.key not in keys] + news
+        mended = _joined(mended, news)
+
+
+def _joined(mended: list[Mended], news: list[Mended]) -> list[Mended]:
+    keys = {one.key for one in news}
+    return [one for one in mended if one.key not in keys] + news
 
 
 def _is_numeric(fault: Fault) -> bool:

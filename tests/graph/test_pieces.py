@@ -210,3 +210,16 @@ def test_pieces_in_training_mode_only():
 
     _, graph = traced(lambda m, x: m.net(x), X, net=Auxiliary())
     assert "names entries by position" in graph.groups["net.stem"].pinned
+
+
+def test_two_products_in_one_packed_layer():
+    """Queries and keys, and those of a gate: units live in the same tensor alone, but each piece has a size to follow."""
+
+    def run(m, x):
+        q, k, g, h = m.cut(m.a(x))
+        return m.b((q @ k.mT + g @ h.mT).sigmoid() @ m.c(x))
+
+    cut = Cutter(lambda m, h: h.split(m.sizes, -1), sizes=(6, 6, 4, 4))
+    model, graph = traced(run, X, a=linear(4, 20), cut=cut, c=linear(), b=linear(6, 3))
+    assert widths(graph) == {"a": 6, "a#2": 4, "c": 6}
+    sound(model, graph, X)

@@ -124,6 +124,15 @@ class TestErrors:
         finally:
             gc.unfreeze()
 
+    @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+    def test_a_model_that_runs_and_cannot_be_recorded(self):
+        def run(m, x):
+            h = torch.nested.nested_tensor(list(m.a(x)), layout=torch.jagged)
+            return m.b(torch.nested.to_padded_tensor(h, 0.0))
+
+        with pytest.raises(TraceError, match="the model runs, but its operators cannot be recorded.* nested"):
+            traced(run, floats(2, 3, 4), a=linear(), b=linear(6, 3))
+
     def test_a_model_that_cannot_be_copied(self):
         model = nn.Linear(3, 3)
         model.kept = model.weight * 2

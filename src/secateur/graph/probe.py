@@ -8,7 +8,7 @@ the arithmetic is compared with what a really cut copy does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -122,15 +122,26 @@ def _some(group: Group, count: int) -> Tensor:
 
 
 def faults(scene: Scene, solution: Solution, graph: ChannelGraph) -> list[Fault]:
-    """What is earliest in all of the trials, from every trial that fails there; finer trials if the first two pass."""
-    found = _torn(scene, solution)
-    for trials in ((trial_widths(graph), _unequal_widths(graph)), _fine_widths(scene, solution, graph)):
-        for kept in trials:
-            last = min((f.number for f in found), default=None)
-            fault = find_fault(scene, solution, graph, kept, last)
-            found = found if fault is None else [fault, *found]
-        if found:
-            break
+    """What is earliest in the coarse trials, from every one that fails there; or in the fine ones if they pass.
+
+    Coarse trials cut every group, and what goes wrong there tells more. The second is spared a graph that is right.
+    """
+    unequal, torn = [_unequal_widths(graph)], _torn(scene, solution)
+    found = _earliest(scene, solution, graph, [trial_widths(graph)], torn)
+    if found:
+        return _earliest(scene, solution, graph, unequal, found)
+    fine = _earliest(scene, solution, graph, _fine_widths(scene, solution, graph), [])
+    return (fine and _earliest(scene, solution, graph, unequal, [])) or fine
+
+
+def _earliest(
+    scene: Scene, solution: Solution, graph: ChannelGraph, trials: Sequence[Mapping[str, Tensor]], found: list[Fault]
+) -> list[Fault]:
+    """The earliest of the faults that are known and of those in some trials; of equals all, the last trial's first."""
+    for kept in trials:
+        last = min((f.number for f in found), default=None)
+        fault = find_fault(scene, solution, graph, kept, last)
+        found = found if fault is None else [fault, *found]
     first = min((f.number for f in found), default=0)
     return [f for f in found if f.number == first]
 

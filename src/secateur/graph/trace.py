@@ -28,9 +28,9 @@ def trace(model: nn.Module, example_inputs: Any, *, heads: bool = False, depth: 
     """Find out which channels of `model` must go together, which may not be cut, and why.
 
     A copy runs once in eval mode on the example inputs. Then every operator is looked at, and randomly cut copies are
-    run to see whether all sizes follow; what does not is pinned. Where the forward pass depends on no number, that is
-    done without numbers (`weightless`). Residual blocks that could go as a whole are found by trial (`removable`).
-    `model` itself is not touched.
+    run to see whether all sizes follow; what does not is pinned. If training mode makes other calls, all this is done
+    for them, too. Where the forward pass depends on no number, that is done without numbers (`weightless`). Residual
+    blocks that could go as a whole are found by trial (`removable`). `model` itself is not touched.
 
     Args:
         model: any module whose forward runs on the example inputs.
@@ -128,8 +128,13 @@ def _without_numbers(
 def _with_numbers(model: nn.Module, example: Example) -> tuple[nn.Module, Example, Recording]:
     """The same in earnest."""
     recording = record(private_copy(model), example)
-    if recording.failure is not None:
-        raise _failing(recording.failure, example)
+    if recording.failure is not None:  # it ran before
+        error, where = recording.failure
+        raise TraceError(
+            f"the model runs, but its operators cannot be recorded: {where or 'its forward'} raises "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Tensors of other classes than torch.Tensor (nested ones, "
+            "say) and tensors that no operator makes cannot be followed; give that part plain tensors."
+        )
     return private_copy(model), example, recording  # the first copy may have been changed by its own forward
 
 

@@ -130,7 +130,7 @@ class TestErrors:
             h = torch.nested.nested_tensor(list(m.a(x)), layout=torch.jagged)
             return m.b(torch.nested.to_padded_tensor(h, 0.0))
 
-        with pytest.raises(TraceError, match="the model runs, but its operators cannot be recorded.* nested"):
+        with pytest.raises(TraceError, match="the model runs, but its operators cannot be recorded"):
             traced(run, floats(2, 3, 4), a=linear(), b=linear(6, 3))
 
     def test_a_model_that_cannot_be_copied(self):

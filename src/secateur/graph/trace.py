@@ -132,8 +132,8 @@ def _with_numbers(model: nn.Module, example: Example) -> tuple[nn.Module, Exampl
         error, where = recording.failure
         raise TraceError(
             f"the model runs, but its operators cannot be recorded: {where or 'its forward'} raises "
-            f"{type(error).__name__}: {str(error).rstrip('.')}. Tensors of other classes than torch.Tensor (nested ones, "
-            "say) and tensors that no operator makes cannot be followed; give that part plain tensors."
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Tensors of other classes than torch.Tensor (nested "
+            "ones, say) and tensors that no operator makes cannot be followed; give that part plain tensors."
         )
     return private_copy(model), example, recording  # the first copy may have been changed by its own forward
 

@@ -342,6 +342,22 @@ class TestPositions:
         assert graph.cuttable["a"].units == 6
         sound(model, graph, (floats(2, 3, 4, 4),))
 
+    @pytest.mark.parametrize("moved", [lambda t: t, lambda t: t.to(torch.float64)[None, None]])
+    def test_a_tensor_that_is_no_buffer_is_named(self, moved):
+        """What a module keeps without registering it is a constant; the reason says so, and what to do about it."""
+        for keep in (setattr, nn.Module.register_buffer):
+
+            def run(m, x):
+                return m.b(m.c(m.a(x) + moved(m.kept)).relu())
+
+            model = Net(run, a=linear(), b=linear(6, 3), c=linear(6, 6)).double()
+            keep(model, "kept", torch.randn(6))
+            graph = trace(model, floats(2, 3, 4))
+            assert ("a" in graph.cuttable) == (keep is not setattr)
+            if keep is setattr:
+                why = "meets kept, a tensor that is no buffer (register_buffer lets it be cut along): operator aten.add"
+                assert graph.groups["a"].pinned.startswith(why)
+
     def test_constants_padded_onto_the_channel_dim_belong_to_nobody(self):
         model, graph = traced(
             lambda m, x: m.b(F.pad(m.a(x), (1, 1), value=1.0)), floats(2, 4), a=linear(), b=linear(8, 3)

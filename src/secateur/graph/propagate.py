@@ -14,7 +14,7 @@ from secateur.graph.attention import width_ties
 from secateur.graph.homogeneous import MOVING
 from secateur.graph.labels import Atoms, Drift, Rescaled, State
 from secateur.graph.record import Call, Recording, Ref
-from secateur.graph.rules.base import RULES, Booking, Position, Rule, Site
+from secateur.graph.rules.base import MEETS, RULES, Booking, Position, Rule, Site
 from secateur.graph.rules.pointwise import pointwise
 
 
@@ -138,7 +138,7 @@ def _run(walk: Propagation, model: nn.Module) -> None:
     modules = dict(model.named_modules())
     for key, home in recording.storage.items():
         walk.sharing.setdefault(home, []).append(key)
-    idle = _idle(recording, modules)
+    idle, plain = _idle(recording, modules), dict(recording.plain)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
@@ -148,9 +148,22 @@ def _run(walk: Propagation, model: nn.Module) -> None:
         _step(walk, call, states, modules)
         if number in idle:  # it does not matter what becomes of what nobody reads
             del walk.atoms.pins[pins:]
+        _blame(walk, call, plain, pins)
     for ref in recording.outputs:
         for labels in states.get(ref.key, State.free(0)).labels:
             walk.atoms.pin(labels, "is an output of the model")
+
+
+def _blame(walk: Propagation, call: Call, plain: dict[int, str], pins: int) -> None:
+    """Name the tensor that a module keeps without registering it, where a call was pinned for meeting it."""
+    kept = next((plain[ref.key] for ref in call.refs() if ref.key in plain), None)
+    if kept is None:
+        return
+    for n, (labels, why) in enumerate(walk.atoms.pins[pins:], pins):
+        hint = why.replace(MEETS, f"meets {kept}, a tensor that is no buffer (register_buffer lets it be cut along)")
+        walk.atoms.pins[n] = labels, hint
+    if all(ref.key in plain for ref in call.refs()):  # it is moved or copied
+        plain.update((x.key, kept) for x in call.outputs if isinstance(x, Ref))
 
 
 def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:

@@ -108,6 +108,7 @@ class Recording:
     Attributes:
         calls: operator calls in order.
         names: key of a tensor to the parameter or buffer name.
+        plain: key of a tensor that is neither, but that a module keeps, to its path.
         outputs: the tensors that the model returned.
         storage: key to an identity of its memory, so that aliases are known.
         failure: what went wrong, and in which module, if the pass did not finish.
@@ -116,6 +117,7 @@ class Recording:
 
     calls: list[Call] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    plain: dict[int, str] = field(default_factory=dict)
     outputs: list[Ref] = field(default_factory=list)
     storage: dict[int, int] = field(default_factory=dict)
     failure: tuple[Exception, str] | None = None
@@ -174,6 +176,12 @@ class _Recorder(TorchDispatchMode):
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
         self.places: dict[tuple[Any, ...], int] = {}
+        self.plain = {
+            id(value): f"{name}.{attribute}" if name else attribute
+            for name, module in model.named_modules()
+            for attribute, value in vars(module).items()
+            if isinstance(value, Tensor)
+        }
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             ref = self.ref(tensor)
             self.recording.names.setdefault(ref.key, name)
@@ -186,6 +194,8 @@ class _Recorder(TorchDispatchMode):
             key = self.places.get(_place(tensor), len(self.alive))
             self.keys[id(tensor)] = key
             self.alive.append(tensor)
+            if key not in self.recording.names and id(tensor) in self.plain:
+                self.recording.plain[key] = self.plain[id(tensor)]
             self.recording.storage[key] = tensor.untyped_storage()._cdata  # noqa: SLF001  an address, not data
         return Ref(key, tuple(tensor.shape))
 

@@ -18,6 +18,9 @@ from secateur.core.registry import load_outside
 from secateur.graph.labels import Atoms, LiveSite, State
 from secateur.graph.record import Call, Ref
 
+#: Beginning of the reason of dims that meet an input of the model, a constant, or whatever else has no units.
+MEETS = "meets a dim that cannot be cut"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Booking:
@@ -111,7 +114,7 @@ class Site:
 
     def join(self, a: Tensor | None, b: Tensor | None) -> Tensor | None:
         """Entries of `a` and `b` live and die together."""
-        return self.atoms.join(a, b, f"meets a dim that cannot be cut: {self.where}")
+        return self.atoms.join(a, b, f"{MEETS}: {self.where}")
 
     def pin(self, a: Tensor | None, why: str) -> None:
         """Entries labelled `a` may not be cut, and `why`."""

@@ -82,6 +82,28 @@ def first(x, count):
     return torch.arange(count).view(1, -1, 1).repeat(x.shape[0], 1, 1)
 
 
+def bags(mode, frozen=False):
+    def run(net, x):
+        return net.b(net.a((x.sum(-1) > 0).long()))
+
+    def layers():
+        return {"a": nn.EmbeddingBag(2, 6, mode=mode).requires_grad_(not frozen), "b": nn.Linear(6, 3)}
+
+    operator = "aten::_embedding_bag_forward_only" if frozen else "aten::_embedding_bag"
+    return OperatorCase(operator, run, layers, inputs_of((2, 5, 4)), {"a": "looks rows up by number"}, {"a#2": 6})
+
+
+class Adjacency(nn.Module):
+    """A graph of five nodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("edges", (torch.eye(5).roll(1, 0) + torch.eye(5)).double().to_sparse())
+
+    def forward(self, h):
+        return torch.stack([torch.sparse.mm(self.edges, one) for one in h])
+
+
 def table(net, x):
     return net.b(net.a((x.sum(-1) > 0).long()))
 
@@ -157,6 +179,12 @@ TABLES = [
         {"a": "looks rows up by number"},
         {"a#2": 6},
     ),
+    *(bags(mode) for mode in ("sum", "mean", "max")),
+    bags("sum", frozen=True),
+]
+
+GRAPHS = [
+    tok("aten::_sparse_addmm", lambda m, h: m.g(h.relu()), groups=WIDE, g=Adjacency),
 ]
 
 JOINING = [
@@ -375,9 +403,48 @@ FURTHER = [
     vec("aten::as_strided", lambda m, h: h.as_strided(h.shape, h.stride()), groups=WIDE),
 ]
 
+AT = torch.tensor([1, 0, 1, 3, 3])
+
+SCATTERING = [
+    tok("aten::index_add", lambda m, h: h.relu().index_add(1, AT, h), groups=WIDE),
+    tok("aten::index_add", lambda m, h: torch.zeros_like(h[:, :4]).index_add_(1, AT, h.tanh()), groups=WIDE),
+    tok("aten::index_add", lambda m, h: h.index_add(2, torch.arange(h.shape[2]), h), pinned={"a": "by position"}),
+    tok("aten::index_copy", lambda m, h: h.index_copy(1, torch.tensor([2, 0]), h[:, :2].sigmoid()), groups=WIDE),
+    tok("aten::index_reduce", lambda m, h: h.index_reduce(1, AT, h.tanh(), "amax"), groups=WIDE),
+    tok("aten::scatter_add", lambda m, h: h.scatter_add(1, h.argsort(1), h.tanh()), groups=WIDE),
+    tok("aten::scatter_add", lambda m, h: h.scatter_add(1, AT[:, None].expand(2, 5, h.shape[2]), h), groups=WIDE),
+    tok("aten::scatter_add", lambda m, h: h.scatter_add(1, h.argsort(1)[:, :2], h), groups=WIDE),
+    tok(
+        "aten::scatter_add",
+        lambda m, h: h.scatter_add(1, AT[None, :2, None].repeat(2, 1, 3), h),
+        pinned={"a": "by position"},
+    ),
+    tok("aten::scatter_reduce", lambda m, h: h.scatter_reduce(1, h.argsort(1), h.tanh(), "mean"), groups=WIDE),
+    tok("aten::scatter", lambda m, h: h.scatter(1, h.argsort(1)[:, :1], h.tanh()), groups=WIDE),
+    tok("aten::scatter", lambda m, h: h.scatter(1, h.argsort(1)[:, :1], 2.0), groups=WIDE),
+]
+
+
+def pairs(h):
+    """Neighbours as real and imaginary parts."""
+    return torch.view_as_complex(h.unflatten(-1, (-1, 2)).contiguous())
+
+
+SPECTRAL = [
+    tok("aten::view_as_complex", lambda m, h: pairs(h).abs(), 3, groups={"a": 3}),
+    tok("aten::view_as_real", lambda m, h: torch.view_as_real(pairs(h) * 1j).flatten(-2), groups={"a": 3}),
+    tok("aten::complex", lambda m, h: torch.complex(h, h.tanh()).abs(), groups=WIDE),
+    tok("aten::polar", lambda m, h: torch.polar(h.abs(), h.tanh()).real, groups=WIDE),
+    tok("aten::_conj", lambda m, h: (pairs(h).conj() * pairs(h)).real, 3, groups={"a": 3}),
+    img("aten::_fft_r2c", lambda m, h: torch.fft.rfft2(h).abs(), groups=WIDE),
+    img("aten::_fft_c2c", lambda m, h: torch.fft.fft2(h * (1 + 1j)).imag, groups=WIDE),
+    img("aten::_fft_c2r", lambda m, h: torch.fft.irfft2(torch.fft.rfft2(h) * 2), groups=WIDE),
+    tok("aten::_fft_r2c", lambda m, h: torch.fft.rfft(h, dim=-1).abs(), 4, pinned={"a": "transforms over it"}),
+]
+
 CASES = [
     *POINTWISE, *PRODUCTS, *CONVOLUTIONS, *CREATION, *TABLES, *JOINING, *MOVEMENT, *NORMS, *POOLING, *REDUCTIONS,
-    *RECURRENT, *FURTHER,
+    *RECURRENT, *FURTHER, *SCATTERING, *SPECTRAL, *GRAPHS,
 ]  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def copied(model: _Model, instead: Mapping[int, Any] | None = None) -> _Model:
     plain = [m for m in model.modules() if id(m) not in memo and _is_plain(type(m))]
     for module in plain:
         memo[id(module)] = type(module).__new__(type(module))
-    for module in plain:
+    for module in reversed(plain):  # inner ones first: what is not plain is made anew around finished ones
         memo[id(module)].__setstate__({name: _copy(value, memo) for name, value in module.__getstate__().items()})
     return copy.deepcopy(model, memo)  # by now this looks it up, unless the model itself is not plain
 

@@ -196,7 +196,7 @@ class _Recorder(TorchDispatchMode):
             self.alive.append(tensor)
             if key not in self.recording.names and id(tensor) in self.plain:
                 self.recording.plain[key] = self.plain[id(tensor)]
-            self.recording.storage[key] = tensor.untyped_storage()._cdata  # noqa: SLF001  an address, not data
+            self.recording.storage[key] = _home(tensor)
         return Ref(key, tuple(tensor.shape))
 
     def __torch_dispatch__(
@@ -251,9 +251,17 @@ def _same_places(tensor: Tensor, size: Any, stride: Any, storage_offset: int | N
     return stays and tuple(size) == tuple(tensor.shape) and all(a == b for n, a, b in same if n > 1)
 
 
+def _home(tensor: Tensor) -> int:
+    """An identity of its memory; its own where it has none that is one piece, as sparse tensors have not."""
+    if tensor.layout is not torch.strided:
+        return id(tensor)
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001  an address, not data
+
+
 def _place(tensor: Tensor) -> tuple[Any, ...]:
-    storage = tensor.untyped_storage()._cdata  # noqa: SLF001
-    return storage, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+    if tensor.layout is not torch.strided:
+        return (id(tensor),)
+    return _home(tensor), tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
 
 
 @contextmanager

@@ -167,10 +167,17 @@ def _is_finite(tensor: Tensor) -> bool:
         return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
+def _stored(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor that may be sparse."""
+    if tensor.layout is torch.strided:
+        return tensor
+    return (tensor.coalesce() if tensor.layout is torch.sparse_coo else tensor).values()
+
+
 def _check_finite(model: nn.Module) -> None:
     bad = [n for n, p in model.named_parameters() if p.is_floating_point() and not _is_finite(p)]
     # A buffer may hold infinity for a reason: a causal mask does.
-    bad += [n for n, b in model.named_buffers() if b.is_floating_point() and bool(torch.isnan(b).any())]
+    bad += [n for n, b in model.named_buffers() if b.is_floating_point() and bool(torch.isnan(_stored(b)).any())]
     if bad:
         raise TraceError(
             f"{len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. "

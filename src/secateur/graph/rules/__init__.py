@@ -25,6 +25,8 @@ from secateur.graph.rules import (
     recurrent,
     reduction,
     reparametrised,
+    scattering,
+    spectral,
 )
 from secateur.graph.rules.base import RULES, Rule, Site, length, load_rules, rule
 from secateur.graph.rules.contraction import add_bias, product
@@ -62,4 +64,6 @@ __all__ = [
     "reduction",
     "reparametrised",
     "rule",
+    "scattering",
+    "spectral",
 ]

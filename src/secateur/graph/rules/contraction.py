@@ -106,7 +106,7 @@ def grouped_mm(site: Site) -> State:
     return State((a.labels[0], b.labels[2]), (a.silent[0], b.silent[2] and bias is None), a.static and b.static)
 
 
-@rule("aten::addmm")
+@rule("aten::addmm", "aten::_sparse_addmm")
 def addmm(site: Site) -> State:
     """`self + mat1 @ mat2`."""
     return product(site, "mat1", "mat2", bias="self")

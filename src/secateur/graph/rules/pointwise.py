@@ -22,6 +22,7 @@ _SHIFTING = ("aten::add", "aten::sub", "aten::rsub")
 @rule(
     "aten::copy", "aten::clone", "aten::_to_copy", "aten::lift_fresh", "aten::lift_fresh_copy", "aten::native_dropout",
     "aten::_prelu_kernel", "aten::log_sigmoid_forward", "aten::fill", "aten::hardswish",
+    "aten::complex", "aten::polar", "aten::_conj",
 )  # fmt: skip
 def pointwise(site: Site) -> list[State]:
     """Any elementwise operator with any number of tensors, broadcast as usual.

@@ -10,24 +10,27 @@ from secateur.graph.rules.base import Site, rule
 @rule("aten::embedding")
 def embedding(site: Site) -> State:
     """Weight `(rows, units)`, indices of any shape; output `(*indices, units)`."""
-    w = site.state("weight")
-    assert w is not None
-    site.pin(w.labels[0], "looks rows up by number")
-    site.play(w, 1, Role.PRODUCES)
-    rows = site.state("indices")
-    assert rows is not None
-    site.pin_all(rows, "holds row numbers")
+    units = _units(site)
     free = len(site.shape("indices"))
-    return State((*[None] * free, w.labels[1]), (*[False] * free, w.silent[1]))
+    return State((*[None] * free, units.labels[0]), (*[False] * free, units.silent[0]))
 
 
 @rule("aten::_embedding_bag", "aten::_embedding_bag_forward_only")
 def embedding_bag(site: Site) -> list[State]:
-    """Weight `(rows, units)`, output `(bags, units)`: a bag's rows are summed, averaged, or the largest entries taken."""
-    rows, w = embedding(site), site.state("weight")
-    assert w is not None
+    """Weight `(rows, units)`, output `(bags, units)`: sums, means or maxima of the rows in a bag."""
+    units = _units(site)
     site.pin_all(site.state_of(site.call.bound["offsets"]), "holds positions")
-    shapes, units = site.output_shapes, rows.labels[-1]
-    wide = State((None, units), (False, w.silent[1]))
+    wide = State((None, *units.labels), (False, *units.silent))
     # For the largest entries the last result says where they were found, for each unit.
-    return [wide if n in (0, 3) and len(shape) == 2 else State.free(len(shape)) for n, shape in enumerate(shapes)]
+    shapes = enumerate(site.output_shapes)
+    return [wide if n in (0, 3) and len(shape) == 2 else State.free(len(shape)) for n, shape in shapes]
+
+
+def _units(site: Site) -> State:
+    """What a row of the table is; rows are looked up by number, and are not cut."""
+    w, rows = site.state("weight"), site.state("indices")
+    assert w is not None and rows is not None
+    site.pin(w.labels[0], "looks rows up by number")
+    site.play(w, 1, Role.PRODUCES)
+    site.pin_all(rows, "holds row numbers")
+    return State(w.labels[1:], w.silent[1:])

@@ -57,3 +57,15 @@ def test_a_stale_integer_in_a_call_that_borrows_another_size():
 
     model, graph = traced(run, X, a=nn.Linear(8, 6), b=nn.Linear(2, 3), size=2)
     sound(model, graph, X, seeds=(0, 1) if graph.cuttable else ())
+
+
+def test_numbers_that_weights_make_up_for_are_made_up_for_in_training_too():
+    """Scores are divided by the root of a width; a head for training alone makes that pass another one."""
+
+    def run(m, x):
+        y = m.a(x)
+        return (m.b(y), m.c(y).sigmoid()) if m.training else m.b(y)
+
+    model, graph = traced(run, X, a=Attention(8, 12, 2), b=nn.Linear(8, 3), c=nn.Linear(8, 5))
+    assert widths(graph) == {"a.q": 6, "a.out": 8}
+    sound(model, graph, X)

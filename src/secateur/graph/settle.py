@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
@@ -53,7 +54,7 @@ def settle(
         if not found and keep_apart(scene, solution, graph, mended):
             continue
         if not found:
-            fault = None if training is None else _fault_in_training(training, solution, graph)
+            fault = None if training is None else _fault_in_training(walk, training, solution, graph)
             if training is None or fault is None:
                 return graph
             if not _pin_culprit(training, solution, graph, fault):
@@ -69,11 +70,26 @@ def settle(
             _pin(scene, solution, fault)
 
 
-def _fault_in_training(scene: Scene, solution: Solution, graph: ChannelGraph) -> Fault | None:
-    """The first fault of cut copies in training mode; None where a copy that is not cut does not repeat itself."""
+def _fault_in_training(walk: Propagation, scene: Scene, solution: Solution, graph: ChannelGraph) -> Fault | None:
+    """The first fault of cut copies in training mode; None where a copy that is not cut does not repeat itself.
+
+    Numbers that weights make up for in eval mode are made up for in the same calls of training mode.
+    """
+    there = {place: number for number, place in enumerate(_places(scene.walk))}
+    drifts = [(there.get(place), walk.drifts.get(number)) for number, place in enumerate(_places(walk))]
+    scene.walk.drifts = {n: drift for n, drift in drifts if n is not None and drift is not None}
     if passes(scene, solution, graph) or find_fault(scene, solution, graph, {}) is not None:
         return None
     return next(iter(faults(scene, solution, graph)), None)
+
+
+def _places(walk: Propagation) -> list[tuple[str, str, int]]:
+    """For every call its module, its operator, and how many of that operator came before in the module."""
+    before, places = Counter[tuple[str, str]](), []
+    for call in walk.recording.calls:
+        places.append((call.module, call.name, before[call.module, call.name]))
+        before[call.module, call.name] += 1
+    return places
 
 
 def _mend_all(

@@ -93,7 +93,11 @@ def _run(model: nn.Module, example: Example, *, own: bool) -> tuple[nn.Module, l
     except Written:
         return _run(model, example, own=True)
     except Exception as error:
-        raise _failing(record(private_copy(model), example).failure or (error, ""), example) from error
+        if isinstance(error, NotImplementedError) and not own:  # some operators refuse to be watched
+            return _run(model, example, own=True)
+        watched = record(private_copy(model), example).failure  # tells the place, if it is the same failure
+        where = watched[1] if watched is not None and type(watched[0]) is type(error) else ""
+        raise _failing(error, where, example) from error
     answers = [tuple(x.shape) for x in tensors_in(found)]
     if not answers:
         raise TraceError(
@@ -102,8 +106,7 @@ def _run(model: nn.Module, example: Example, *, own: bool) -> tuple[nn.Module, l
     return private, answers
 
 
-def _failing(failure: tuple[Exception, str], example: Example) -> TraceError:
-    error, where = failure
+def _failing(error: Exception, where: str, example: Example) -> TraceError:
     shapes = [list(t.shape) for t in example.tensors()]
     return TraceError(
         f"the model fails on the example inputs (tensors of shape {shapes}) in "

@@ -444,6 +444,32 @@ class TestSizes:
         assert "computes the number" in graph.groups["a"].pinned
         sound(model, graph, (floats(2, 4),), seeds=())
 
+    def test_statistics_that_only_training_keeps(self):
+        """The least entry of all units is written where no forward pass reads it; then where one does."""
+
+        def run(m, x):
+            h = m.a(x).relu()
+            if m.training:
+                m.least.copy_(torch.minimum(m.least, h.min()))
+            return m.b(h - m.least if m.reads else h)
+
+        for reads in (False, True):
+            least = nn.Buffer(torch.zeros(()))
+            model, graph = traced(run, floats(2, 4), a=linear(), b=linear(6, 3), least=least, reads=reads)
+            assert list(graph.cuttable) == ([] if reads else ["a"])
+            sound(model, graph, (floats(2, 4),), seeds=(0, 1) if graph.cuttable else ())
+
+    def test_unequal_pieces_in_training_only(self):
+        def run(m, x):
+            h = m.a(x).relu()
+            one, two = (y.relu() for y in h.split([m.c.in_features, m.d.in_features], -1))
+            y = m.c(one) + m.d(two)
+            return (y, torch.cat(h.split([m.c.in_features, m.d.in_features], -1), -1).mean()) if m.training else y
+
+        model, graph = traced(run, floats(2, 4), a=linear(4, 7), c=linear(2, 3), d=linear(5, 3))
+        assert {name: group.units for name, group in graph.cuttable.items()} == {"a": 2, "a#2": 5}
+        sound(model, graph, (floats(2, 4),))
+
     def test_sizes_written_down_for_training_only(self):
         def run(m, x):
             h = m.a(x).relu()

@@ -37,7 +37,6 @@ class Propagation:
         drifts: per call, how the number that it computes with follows a width.
         rescaled: weights that make up for that.
         pieces: number of a call that takes a tensor apart at numbers to the label vectors of the pieces.
-        trial: whether a trial cut will be compared with the recording.
         sharing: memory to the keys of all tensors that lie in it.
         training: the walk through a pass in training mode, where that does something else; labels mean the same there.
     """
@@ -56,7 +55,6 @@ class Propagation:
     drifts: dict[int, Drift] = field(default_factory=dict)
     rescaled: list[Rescaled] = field(default_factory=list)
     pieces: dict[int, list[Tensor]] = field(default_factory=dict)
-    trial: bool = True
     sharing: dict[int, list[int]] = field(default_factory=dict)
     training: Propagation | None = None
 
@@ -79,8 +77,8 @@ def propagate(
     walk = Propagation(recording, atoms, owned)
     _run(walk, model)
     if training is not None:
-        walk.training = side = Propagation(training, atoms, owned, trial=False)
-        _run(side, model)
+        walk.training = side = Propagation(training, atoms, owned)
+        _run(side, model, _without_effect(training, recording))
         walk.unmet += side.unmet
         late = len(recording.calls)
         walk.first_use = {n: late + at for n, at in side.first_use.items()} | walk.first_use
@@ -126,8 +124,14 @@ def goes_elsewhere(recording: Recording, training: Recording) -> bool:
     return one != other or len(recording.outputs) != len(training.outputs)
 
 
-def _run(walk: Propagation, model: nn.Module) -> None:
-    """Let the rules see every call of the walk's recording."""
+def _run(walk: Propagation, model: nn.Module, idle: set[int] | None = None) -> None:
+    """Let the rules see every call of the walk's recording.
+
+    Args:
+        walk: what is found out goes here.
+        model: the network that was recorded.
+        idle: calls of which it does not matter what becomes, if that is known.
+    """
     recording = walk.recording
     # Masked networks have zeros for dead entries of parameters, and of buffers that hold numbers.
     zeroed = {name for name, t in [*model.named_parameters(), *model.named_buffers()] if t.is_floating_point()}
@@ -138,7 +142,7 @@ def _run(walk: Propagation, model: nn.Module) -> None:
     modules = dict(model.named_modules())
     for key, home in recording.storage.items():
         walk.sharing.setdefault(home, []).append(key)
-    idle, plain = _idle(recording, modules), dict(recording.plain)
+    idle, plain = _idle(recording, modules) if idle is None else idle, dict(recording.plain)
     for number, call in enumerate(recording.calls):
         walk.by_module.setdefault(call.module, []).append(number)
         for ref in call.refs():
@@ -146,7 +150,7 @@ def _run(walk: Propagation, model: nn.Module) -> None:
                 walk.first_use.setdefault(recording.names[ref.key], number)
         pins = len(walk.atoms.pins)
         _step(walk, call, states, modules)
-        if number in idle:  # it does not matter what becomes of what nobody reads
+        if number in idle:
             del walk.atoms.pins[pins:]
         _blame(walk, call, plain, pins)
     for ref in recording.outputs:
@@ -168,15 +172,35 @@ def _blame(walk: Propagation, call: Call, plain: dict[int, str], pins: int) -> N
 
 def _idle(recording: Recording, modules: Mapping[str, nn.Module]) -> set[int]:
     """Calls of PyTorch's attention whose results nobody reads: weights averaged over heads, mostly thrown away."""
-    wanted, idle = {ref.key for ref in recording.outputs}, set()
+    unread = _unread(recording, set(recording.names.values()))
+    return {number for number in unread if isinstance(modules[recording.calls[number].module], nn.MultiheadAttention)}
+
+
+def _without_effect(recording: Recording, elsewhere: Recording) -> set[int]:
+    """Calls that matter to no output, here or `elsewhere`: statistics that are kept on the way, in training mode."""
+    kept = {elsewhere.names[ref.key] for call in elsewhere.calls for ref in call.refs() if ref.key in elsewhere.names}
+    while True:
+        unread = _unread(recording, kept)
+        live = [ref.key for n, call in enumerate(recording.calls) if n not in unread for ref in call.refs()]
+        more = {recording.names[key] for key in live if key in recording.names} - kept
+        if not more:
+            return unread
+        kept |= more
+
+
+def _unread(recording: Recording, kept: set[str]) -> set[int]:
+    """Calls whose results lead to no output of the pass, and are not written to a parameter or buffer in `kept`."""
+    wanted, unread = {ref.key for ref in recording.outputs}, set()
     for number in range(len(recording.calls) - 1, -1, -1):
         call = recording.calls[number]
-        unread = all(isinstance(x, Ref) and x.key not in wanted for x in call.outputs) and not call.mutates
-        if unread and isinstance(modules[call.module], nn.MultiheadAttention):
-            idle.add(number)
-        else:
+        keys = {x.key for x in call.outputs if isinstance(x, Ref)}
+        written = {recording.names.get(key, "") for key in keys} if call.mutates else set()
+        tells = any(not isinstance(x, Ref) for x in call.outputs)  # a number, to the forward itself
+        if tells or keys & wanted or written & (kept | {""}):
             wanted |= {ref.key for ref in call.refs()}
-    return idle
+        else:
+            unread.add(number)
+    return unread
 
 
 def _check_bare(atoms: Atoms, recording: Recording) -> None:
@@ -190,7 +214,7 @@ def _check_bare(atoms: Atoms, recording: Recording) -> None:
 
 
 def _step(walk: Propagation, call: Call, states: dict[int, State], modules: Mapping[str, nn.Module]) -> None:
-    site = Site(call, walk.atoms, states, modules, walk.bookings, trial=walk.trial)
+    site = Site(call, walk.atoms, states, modules, walk.bookings)
     walk.read.append([site.state_of(ref).labels for ref in call.refs()])
     found = rule_for(call)
     if found is not None:

@@ -266,9 +266,11 @@ def _first_pins(walk: Propagation, root: Tensor) -> Tensor:
 def _in_pieces(walk: Propagation, root: Tensor) -> Tensor:
     """For every component a number that says in which pieces of which calls it has how many entries; `(count,)`."""
     signature = torch.zeros(walk.atoms.count, dtype=torch.long)
-    for number, pieces in walk.pieces.items():
+    training = walk.training.pieces if walk.training is not None else {}
+    every = {f"call {n}": v for n, v in walk.pieces.items()} | {f"call {n} in training": v for n, v in training.items()}
+    for call, pieces in every.items():
         for n, labels in enumerate(pieces):
-            salt = torch.full(labels.shape, hash_of(f"piece {n} of call {number}"))
+            salt = torch.full(labels.shape, hash_of(f"piece {n} of {call}"))
             signature.scatter_add_(0, root[labels], salt)
     return signature
 

@@ -65,7 +65,6 @@ class Site:
         bookings: multiply-accumulates are written here.
         positions: entries that the call's arguments name by number.
         pieces: labels of the pieces into which the call takes a tensor apart at numbers.
-        trial: whether a trial cut will be compared with the recording, which finds out whether numbers follow.
     """
 
     call: Call
@@ -75,7 +74,6 @@ class Site:
     bookings: list[Booking] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
     pieces: list[Tensor] = field(default_factory=list)
-    trial: bool = True
 
     @property
     def where(self) -> str:

@@ -171,8 +171,6 @@ def slice_(site: Site) -> list[State]:
         return move(site)
     if out and size % out == 0 and start % out == 0:
         couple(site, labels, size // out)
-    elif not site.trial:
-        return _literal(site, (dim,))
     else:
         site.pieces += [labels[:start], labels[start : start + out], labels[start + out :]]
     site.follow("start", dim, labels[:start])
@@ -187,8 +185,6 @@ def split(site: Site) -> list[State]:
     labels, sizes = state.labels[dim], [s[dim] for s in site.output_shapes]
     if labels is None or len(set(sizes)) == 1:
         couple(site, labels, len(sizes))
-    elif not site.trial:
-        return _literal(site, (dim,))
     else:
         site.pieces += labels.split(sizes)
     return move(site)

@@ -410,7 +410,6 @@ SCATTERING = [
     tok("aten::index_add", lambda m, h: torch.zeros_like(h[:, :4]).index_add_(1, AT, h.tanh()), groups=WIDE),
     tok("aten::index_add", lambda m, h: h.index_add(2, torch.arange(h.shape[2]), h), pinned={"a": "by position"}),
     tok("aten::index_copy", lambda m, h: h.index_copy(1, torch.tensor([2, 0]), h[:, :2].sigmoid()), groups=WIDE),
-    tok("aten::index_reduce", lambda m, h: h.index_reduce(1, AT, h.tanh(), "amax"), groups=WIDE),
     tok("aten::scatter_add", lambda m, h: h.scatter_add(1, h.argsort(1), h.tanh()), groups=WIDE),
     tok("aten::scatter_add", lambda m, h: h.scatter_add(1, AT[:, None].expand(2, 5, h.shape[2]), h), groups=WIDE),
     tok("aten::scatter_add", lambda m, h: h.scatter_add(1, h.argsort(1)[:, :2], h), groups=WIDE),

@@ -9,7 +9,7 @@ from secateur.graph.record import Ref
 from secateur.graph.rules.base import Site, rule
 
 
-@rule("aten::index_add", "aten::index_copy", "aten::index_reduce")
+@rule("aten::index_add", "aten::index_copy")
 def by_slices(site: Site) -> State:
     """`index` numbers the slices of `self` along `dim` that those of `source` go to; all other dims meet."""
     index = site.call.bound["index"]

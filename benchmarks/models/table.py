@@ -104,8 +104,8 @@ def zoos_of(records: Records) -> list[str]:
 def zoos(results: Records, listed: Mapping[str, int]) -> str:
     """One row per zoo and one for all: how many are equal, for each kind of plan."""
     heading = ["zoo", "listed", "tried", "checked", "nothing to cut", *_KINDS, "prunable, median", "MACs, median"]
-    heading += ["MACs of global"]
     heading += [
+        "MACs of global",
         "numbers made up for",
         "wrong before verification",
         "refused though right",

@@ -269,8 +269,7 @@ def _broken(error: Exception, plan: PruningPlan) -> VerificationError:
 def _different(seen: _Seen, allowed: float, plan: PruningPlan) -> VerificationError:
     mode = "in training mode alone " if seen.mode == "training" else ""
     why = (
-        "The forward pass does something else when it trains (divides a loss by a width, say), which no trace in eval "
-        "mode can see"
+        "The forward pass does something else when it trains (multiplies by a width, say), and tracing did not see it"
         if mode
         else "This is a fault of the channel graph"
     )

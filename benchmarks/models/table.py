@@ -81,9 +81,10 @@ other here. Where a network takes means over channels that went, silencing is no
 word; none of this is known to turn a right result into a wrong one elsewhere."""
 
 _TIMING = """\
-One thread, one picture of 224 px, a process for each figure, sides and models in turn, medians. The peer's *pruner*
-makes its own graph, so its *graph* is contained in it. *Beside the peer*: trace, plan and shrink over pruner and step,
-and in brackets over graph, pruner and step. Verification has no counterpart there."""
+One thread, one picture of 224 px, half of the channels by the L2 norm of their weights, a process for each figure,
+sides and models in turn, medians. *Plan* gathers the weights, scores and chooses. The peer's *pruner* makes its own
+graph, so its *graph* is contained in it. *Beside the peer*: trace, plan and shrink over graph, pruner and step, and in
+brackets over pruner and step. Verification has no counterpart there."""
 
 #: What the text below says in words.
 _FEW, _MANY = 0.9, 0.33
@@ -203,7 +204,7 @@ def times(timings: Sequence[Record]) -> str:
             passes = median(r["verify_s"] / r["forward_s"] for r in ours)
             mine, its, twice = (_total(ours, _OURS), _total(theirs, _THEIRS[1:]), _total(theirs, _THEIRS))
             figures = [*(_seconds(ours, k) for k in _OURS), *(_seconds(theirs, k) for k in _THEIRS)]
-            ratio = f"{mine / its:.2f} ({mine / twice:.2f})"
+            ratio = f"{mine / twice:.2f} ({mine / its:.2f})"
             rows.append([name, *figures, ratio, _seconds(ours, "verify_s"), f"{passes:.1f}"])
     heading = ["network", "trace", "plan", "shrink", "peer: graph", "peer: pruner", "peer: step", "beside the peer"]
     return table([*heading, "verify", "verify, in forward passes"], rows) if rows else "Not measured."

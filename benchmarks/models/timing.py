@@ -34,15 +34,16 @@ def spent(step: Callable[[], T]) -> tuple[float, T]:
 
 
 def secateur_side(model: nn.Module, example: Tensor) -> Iterator[Part]:
-    """Trace, plan, cut; and what verification costs, in forward passes of the dense network."""
+    """Trace, plan by the magnitude of weights, cut; and what verification costs, beside a forward pass."""
     import secateur  # noqa: PLC0415  the peer's environment has none
-    from secateur.criteria import Random  # noqa: PLC0415
+    from secateur.criteria import Magnitude  # noqa: PLC0415
+
+    def planned() -> secateur.PruningPlan:
+        evidence = secateur.collect(model, None, Magnitude.needs, graph=graph)
+        return secateur.plan(graph, secateur.score(graph, Magnitude(p=2), evidence), secateur.Budget(0.5, "units"))
 
     trace_s, graph = spent(lambda: secateur.trace(model, example))
-    evidence = secateur.collect(model, None, Random.needs, graph=graph)
-    plan_s, plan = spent(
-        lambda: secateur.plan(graph, secateur.score(graph, Random(), evidence), secateur.Budget(0.5, "units"))
-    )
+    plan_s, plan = spent(planned)
     shrink_s, _ = spent(lambda: secateur.shrink(model, plan, verify=False))
     yield {"trace_s": trace_s, "plan_s": plan_s, "shrink_s": shrink_s}
     verify_s, _ = spent(lambda: secateur.verify(model, plan))
@@ -50,12 +51,12 @@ def secateur_side(model: nn.Module, example: Tensor) -> Iterator[Part]:
 
 
 def peer_side(model: nn.Module, example: Tensor) -> Iterator[Part]:
-    """Dependency graph, pruner (which makes the graph once more) and step."""
+    """Dependency graph, pruner (which makes the graph once more) and step, by the magnitude of weights."""
     import torch_pruning  # noqa: PLC0415  only the peer's environment has it
 
     classifier = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1000]
     graph_s, _ = spent(lambda: torch_pruning.DependencyGraph().build_dependency(model, example_inputs=example))
-    importance = torch_pruning.importance.RandomImportance()
+    importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
     pruner_s, pruner = spent(
         lambda: torch_pruning.pruner.BasePruner(
             model, example, importance=importance, pruning_ratio=0.5, ignored_layers=classifier

@@ -8,7 +8,7 @@ from secateur.apply.masking import is_masked, unmask_
 from secateur.apply.verify import verify as verify_plan
 from secateur.core.copying import copied
 from secateur.core.plan import PruningPlan
-from secateur.graph.cut import cut_
+from secateur.graph.cut import cut_, cut_copy
 
 
 def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Module:
@@ -30,6 +30,11 @@ def shrink(model: nn.Module, plan: PruningPlan, *, verify: bool = True) -> nn.Mo
         IncompatibleError: the plan was made for another structure.
         VerificationError: masked and shrunk networks would differ.
     """
+    if plan.is_structured and not is_masked(model):
+        plan.check_fits(model)
+        if verify:
+            verify_plan(model, plan)
+        return cut_copy(model, plan.graph, plan.channels, plan.removed)
     small = copied(model)
     if is_masked(small):
         unmask_(small)

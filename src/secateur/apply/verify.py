@@ -27,7 +27,7 @@ from secateur.core.errors import VerificationError
 from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
-from secateur.graph.cut import cut_
+from secateur.graph.cut import cut_copy
 from secateur.graph.record import plain_operators, tensors_in
 
 #: In float64 right networks stay below 1e-11, wrong ones above 1e-3.
@@ -152,23 +152,14 @@ def _example(model: nn.Module, plan: PruningPlan, dtype: torch.dtype | None) -> 
 
 def _pair(model: nn.Module, plan: PruningPlan, trial: Trial) -> tuple[nn.Module, nn.Module]:
     """The masked and the shrunk network, filled with the same numbers."""
-    # Values of parameters are not copied: here they are overwritten, there those that stay are picked out.
-    blank = {id(p): _blank(p, trial.dtype) for p in _plain(model)}
+    # Values of parameters are not copied, they are overwritten.
+    blank = {id(p): _blank(p, trial.dtype) for p in model.parameters() if type(p) is nn.Parameter}
     masked = copied(model, blank).eval()
     if trial.dtype is torch.float32:
         masked.float()
     strengthen_(masked, positive=trial.positive, double=trial.dtype is torch.float64)
-    shrunk = copied(masked, {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in _plain(masked)})
-    own = list(shrunk.parameters())  # of modules that are taken out, too: somebody may hold on to them
-    cut_(shrunk, plan.graph, plan.channels, plan.removed)
-    theirs = {p.data_ptr() for p in masked.parameters()}
-    for p in own:
-        p.data = p.data.clone() if p.data_ptr() in theirs else p.data
+    shrunk = cut_copy(masked, plan.graph, plan.channels, plan.removed)
     return silence_(masked, plan), shrunk
-
-
-def _plain(model: nn.Module) -> list[nn.Parameter]:
-    return [p for p in model.parameters() if type(p) is nn.Parameter]
 
 
 def _blank(parameter: nn.Parameter, dtype: torch.dtype | None) -> nn.Parameter:

@@ -47,7 +47,8 @@ class Magnitude(ElementCriterion):
 
     def saliency(self, tensor: str, evidence: Evidence) -> Tensor:
         """|w| ** p of every entry."""
-        return evidence[Weight][tensor].abs() ** self.p
+        weight = evidence[Weight][tensor]
+        return weight.abs() if self.p == 1 else weight.square()
 
     @classmethod
     def examples(cls) -> list[Magnitude]:

@@ -23,8 +23,8 @@ class Weight(Collector):
     wants_data: ClassVar[bool] = False
 
     def start(self, model: nn.Module, graph: ChannelGraph) -> AbstractContextManager[None]:
-        """Copy the parameters."""
-        self._values = {name: wide(p.detach()).clone() for name, p in model.named_parameters()}
+        """Keep the parameters; `model` is a copy already."""
+        self._values = {name: wide(p.detach()) for name, p in model.named_parameters()}
         return nullcontext()
 
     def update(self, step: Step) -> None:

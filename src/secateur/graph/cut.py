@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from secateur.core.copying import copied
 from secateur.core.groups import Attribute, ChannelGraph, Rescaling
 from secateur.graph.attention import settle_fast_paths_
 
@@ -36,6 +37,20 @@ def cut_(model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], remo
     refresh_(model, graph.attributes, widths)
     settle_fast_paths_(model)
     remove_(model, removed)
+
+
+def cut_copy(
+    model: nn.Module, graph: ChannelGraph, kept: Mapping[str, Tensor], removed: Sequence[str] = ()
+) -> nn.Module:
+    """A copy of `model` that is cut like `cut_`. Of its parameters only what stays is ever copied."""
+    plain = [p for p in model.parameters() if type(p) is nn.Parameter]
+    small = copied(model, {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in plain})
+    own = list(small.parameters())  # of modules that are taken out, too: somebody may hold on to them
+    cut_(small, graph, kept, removed)
+    theirs = {p.data_ptr() for p in plain}
+    for p in own:
+        p.data = p.data.clone() if p.data_ptr() in theirs else p.data
+    return small
 
 
 def _shorten_(tensors: Mapping[str, Tensor], sizes: Mapping[str, Mapping[int, int]]) -> None:

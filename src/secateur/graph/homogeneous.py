@@ -34,6 +34,7 @@ MOVING = frozenset(
         "aten::flip", "aten::roll", "aten::movedim", "aten::unsafe_split", "aten::unsafe_split_with_sizes",
     }
 )  # fmt: skip
+_VIEWS = ("aten::view", "aten::_unsafe_view", "aten::reshape")
 #: Those of them that may put an entry in several places.
 _REPEATING = frozenset({"aten::expand", "aten::repeat"})
 #: Operators that make nothing but zeros, which any factor leaves alone.
@@ -90,7 +91,7 @@ class _Known:
 
     def all_of(self, shape: tuple[int, ...]) -> Tensor:
         """All entries of a tensor of this shape; the same object each time."""
-        return self.once(lambda: torch.ones(shape, dtype=torch.bool), None, "all", shape)
+        return self.once(lambda: torch.ones((), dtype=torch.bool).expand(shape), None, "all", shape)
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class _Search:
 
     def scale(self, ref: Ref, before: int, wanted: Tensor) -> bool:
         """Scale the entries `wanted`, boolean in the tensor's shape, of a tensor as it stood before a call."""
-        if not self.known.once(lambda: bool(wanted.any()), wanted, "any"):
+        if not self.known.once(lambda: bool(_thin(wanted).any()), wanted, "any"):
             return True
         earlier = [n for n in self.known.makers.get(ref.key, []) if n < before]
         if earlier and self.recording.calls[earlier[-1]].name in _ZEROS:
@@ -125,6 +126,7 @@ class _Search:
         if call.name in ("aten::add", "aten::sub"):
             return self.summed if len(call.refs()) == 2 else None
         ways: list[tuple[Container[str], _Step]] = [
+            (("aten::expand",), self.expanded),
             (_PASS, self.through),
             (MOVING, self.moved),
             (_PRODUCTS, self.product),
@@ -158,7 +160,12 @@ class _Search:
         refs = sorted(refs, key=lambda r: r.key not in self.recording.names)
         return self.attempt([lambda r=r: self.spread(r, number, wanted) for r in refs])  # type: ignore[misc]
 
+    def expanded(self, call: Call, number: int, wanted: Tensor, _: Ref) -> bool:
+        return self.spread(call.refs()[0], number, wanted)
+
     def moved(self, call: Call, number: int, wanted: Tensor, ref: Ref) -> bool:
+        if call.refs()[0].shape == ref.shape and call.name in _VIEWS:  # of a weight repeated for a batch it is huge
+            return self.scale(call.refs()[0], number, wanted)
         place = _place(call, ref)
         pieces = self.known.once(lambda: self.sources(call, place, wanted), wanted, "moved", place, _likes(call))
         return pieces is not None and all(
@@ -169,7 +176,7 @@ class _Search:
         """The entries that a movement takes to `wanted` in one of its results; None where they go elsewhere, too."""
         refs = call.refs()
         one_to_one = call.name not in _REPEATING and len(refs) == 1 and _size(refs[0]) == wanted.numel()
-        if one_to_one and self.known.once(lambda: bool(wanted.all()), wanted, "whole"):
+        if one_to_one and self.known.once(lambda: bool(_thin(wanted).all()), wanted, "whole"):
             return [self.known.all_of(refs[0].shape)]  # everything comes from everything
         return _sources(call, place, wanted)
 
@@ -226,8 +233,19 @@ def _spread(shape: tuple[int, ...], wanted: Tensor) -> Tensor | None:
     """The entries of an operand of `shape` that were broadcast to `wanted`; None where others were, too."""
     lead = wanted.ndim - len(shape)
     dims = [*range(lead), *(lead + d for d, s in enumerate(shape) if s == 1 and wanted.shape[lead + d] > 1)]
-    own = (wanted.sum(dims, keepdim=True) > 0).reshape(shape) if dims else wanted
-    return own if bool((own.expand_as(wanted) == wanted).all()) else None
+    if not dims:
+        return wanted
+    thin = _thin(wanted)
+    lines = thin.sum(dims, keepdim=True) > 0
+    same = bool((lines == thin).all())
+    return lines.expand([1 if d in dims else s for d, s in enumerate(wanted.shape)]).reshape(shape) if same else None
+
+
+def _thin(wanted: Tensor) -> Tensor:
+    """One entry of every dim along which all are the same in memory: a weight repeated for a batch has billions."""
+    for dim, stride in enumerate(wanted.stride()):
+        wanted = wanted if stride or not wanted.shape[dim] else wanted.narrow(dim, 0, 1)
+    return wanted
 
 
 def _whole(wanted: Tensor, dim: int, shape: tuple[int, ...]) -> Tensor | None:
@@ -293,7 +311,7 @@ def _moved(call: Call, place: int) -> tuple[list[Ref], Tensor]:
     short = torch.int32 if total < 2**31 else torch.int64  # half the memory to move about
     numbered = iter(torch.arange(total, dtype=short).split([_size(s) for s in sources]))
     bound: dict[str, Any] = tree_map(lambda x: next(numbered).view(x.shape) if isinstance(x, Ref) else x, call.bound)
-    if call.name in ("aten::view", "aten::_unsafe_view", "aten::reshape"):
+    if call.name in _VIEWS:
         return sources, bound["self"].reshape(next(x.shape for x in call.outputs if isinstance(x, Ref)))
     return sources, [x for x in tree_leaves(call.func(**bound)) if isinstance(x, Tensor)][place]
 

@@ -176,9 +176,12 @@ class Atoms:
     def role_of(self) -> Tensor:
         """For every atom the index into `_PRECEDENCE` of its strongest role; -1 where it plays none."""
         part = torch.full((self.count,), -1)
-        for atoms, role in self.roles:
-            real = atoms[atoms > 0]
-            part[real] = part[real].clamp_min(_PRECEDENCE.index(role))
+        if self.roles:
+            ranks = torch.tensor([_PRECEDENCE.index(role) for _, role in self.roles])
+            lengths = torch.tensor([atoms.numel() for atoms, _ in self.roles])
+            every = torch.cat([atoms.flatten() for atoms, _ in self.roles])
+            part.scatter_reduce_(0, every, ranks.repeat_interleave(lengths), "amax")
+            part[0] = -1  # what may not be cut plays none
         return part
 
 

@@ -175,6 +175,7 @@ class _Recorder(TorchDispatchMode):
         self.paused = False
         self.keys: dict[int, int] = {}
         self.alive: list[Tensor] = []  # keeps ids unique for as long as the recording runs
+        self.homes: set[int] = set()  # of parameters and buffers
         self.places: dict[tuple[Any, ...], int] = {}
         self.plain = {
             id(value): f"{name}.{attribute}" if name else attribute
@@ -185,18 +186,21 @@ class _Recorder(TorchDispatchMode):
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             ref = self.ref(tensor)
             self.recording.names.setdefault(ref.key, name)
+            self.homes.add(self.recording.storage[ref.key])
             self.places[_place(tensor)] = ref.key
 
     def ref(self, tensor: Tensor) -> Ref:
         key = self.keys.get(id(tensor))
         if key is None:
-            # `.data` and friends hand out a new object for the same memory: it is still the same parameter.
-            key = self.places.get(_place(tensor), len(self.alive))
+            home, key = _home(tensor), len(self.alive)
+            if home in self.homes:
+                # `.data` and friends hand out a new object for the same memory: it is still the same parameter.
+                key = self.places.get(_place(tensor), key)
             self.keys[id(tensor)] = key
             self.alive.append(tensor)
             if key not in self.recording.names and id(tensor) in self.plain:
                 self.recording.plain[key] = self.plain[id(tensor)]
-            self.recording.storage[key] = _home(tensor)
+            self.recording.storage[key] = home
         return Ref(key, tuple(tensor.shape))
 
     def __torch_dispatch__(

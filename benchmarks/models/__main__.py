@@ -102,10 +102,10 @@ def versions() -> str:
 
 def revision() -> str:
     """What was checked: the commit, or the version where there is none."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or secateur.__version__
+    git = ("git", "describe", "--always"), ("git", "diff", "--quiet", "HEAD", "--", ":!benchmarks/models/records")
+    commit, changed = (subprocess.run(c, cwd=ROOT, capture_output=True, text=True, check=False) for c in git)
+    name = commit.stdout.strip() + "-dirty" * changed.returncode  # records are written by this very run
+    return name if commit.returncode == 0 else secateur.__version__
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from secateur.core.example import Example
 from secateur.core.plan import PruningPlan
 from secateur.core.rng import generator
 from secateur.granularity import Channel
+from secateur.graph import cut as cutting
 from secateur.graph.probe import trial_widths
 from secateur.graph.trace import trace
 from secateur.testing.system import untouched
@@ -184,17 +185,17 @@ def test_a_trial_that_rounding_makes_worthless_is_not_the_last(fillings, monkeyp
     plan = cut(model, torch.randn(2, 3))
     assert verify(model, plan) < 1e-12
     assert fillings[-1][1]["positive"]
-    real = module.cut_
-    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.01)))
+    real = cutting.cut_
+    monkeypatch.setattr(cutting, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.01)))
     with pytest.raises(VerificationError, match="differ by"):
         verify(model, plan)
 
 
 @pytest.mark.parametrize("size", [1e-2, 1e-6, 1e-9])
 def test_a_fault_in_training_mode_of_such_a_network_is_seen(monkeypatch, size):
-    model, real = Chaotic(), module.cut_
+    model, real = Chaotic(), cutting.cut_
     plan = cut(model, torch.randn(2, 3))
-    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.bias.data.add_(size)))
+    monkeypatch.setattr(cutting, "cut_", lambda m, *rest: (real(m, *rest), m.b.bias.data.add_(size)))
     monkeypatch.setattr(
         module,
         "_first_answer",
@@ -211,9 +212,9 @@ def test_a_forward_that_insists_on_float32_is_judged_in_float64(dtype):
 
 
 def test_a_wrong_cut_of_a_forward_that_insists_on_float32_is_seen(monkeypatch):
-    model, real = Narrow(), module.cut_
+    model, real = Narrow(), cutting.cut_
     plan = cut(model, torch.randn(2, 3))
-    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.0001)))
+    monkeypatch.setattr(cutting, "cut_", lambda m, *rest: (real(m, *rest), m.b.weight.data[:, 0].mul_(1.0001)))
     with pytest.raises(VerificationError, match="differ by"):
         verify(model, plan)
 
@@ -248,13 +249,13 @@ def test_a_wrong_cut_is_seen_in_float32(monkeypatch, spoil):
     with torch.no_grad():
         for p in model.parameters():
             p.normal_(std=0.02, generator=generator(0, "init"))
-    real = module.cut_
-    monkeypatch.setattr(module, "cut_", lambda m, *a: (real(m, *a), spoil(m.requires_grad_(False))))
+    real = cutting.cut_
+    monkeypatch.setattr(cutting, "cut_", lambda m, *a: (real(m, *a), spoil(m.requires_grad_(False))))
     monkeypatch.setattr(module, "TRIALS", module.TRIALS[:1])  # agreement in float32 would end it
     plan = cut(model, torch.randn(2, 3, 32, 32))
     with pytest.raises(VerificationError, match="no finite numbers"):
         verify(model, plan)
-    monkeypatch.setattr(module, "cut_", real)
+    monkeypatch.setattr(cutting, "cut_", real)
     assert verify(model, plan) < 1e-5
 
 
@@ -424,9 +425,9 @@ class Louder(nn.Module):
 
 
 def test_a_difference_in_training_mode_alone_is_called_that(monkeypatch):
-    model, real = Louder(), module.cut_
+    model, real = Louder(), cutting.cut_
     plan = cut(model, torch.randn(2, 3))
     assert verify(model, plan) < 1e-5
-    monkeypatch.setattr(module, "cut_", lambda m, *rest: (real(m, *rest), setattr(m, "loud", 3.0)))
+    monkeypatch.setattr(cutting, "cut_", lambda m, *rest: (real(m, *rest), setattr(m, "loud", 3.0)))
     with pytest.raises(VerificationError, match="differ in training mode alone by 5"):
         verify(model, plan)

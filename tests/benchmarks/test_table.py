@@ -153,7 +153,7 @@ def test_times_are_medians():
     failed = [{"zoo": "peer", "name": "net", "status": "failed"}]
     assert (
         times(ours + theirs + failed).splitlines()[-1]
-        == "| net | 2.00 | 1.00 | 1.00 | 3.00 | 4.00 | 5.00 | 0.44 (0.33) | 2.00 | 4.0 |"
+        == "| net | 2.00 | 1.00 | 1.00 | 3.00 | 4.00 | 5.00 | 0.33 (0.44) | 2.00 | 4.0 |"
     )
     assert times([]) == times(failed) == "Not measured."
 

@@ -39,6 +39,9 @@ _ROUNDING = 1e-3
 #: So many random numbers fill every tensor, over and over: a prime, so that no two rows of a matrix are equal.
 _PERIOD = 131_071
 
+#: Bytes of parameters from which on garbage is collected between trials; that takes as long as a small network's pass.
+_LARGE = 2**28
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -101,7 +104,8 @@ def _verified(model: nn.Module, plan: PruningPlan) -> float:
             return seen.gap
         if seen is not None and trial.final:
             raise _different(seen, trial.threshold, plan)
-        gc.collect()  # modules may refer to themselves, and the next pair of a large network would not fit beside this
+        if sum(p.nbytes for p in model.parameters()) > _LARGE:
+            gc.collect()  # modules may refer to themselves, and the next pair would not fit beside this
     raise VerificationError(
         "the masked network gives no finite numbers on random weights, of either sign, in float64 or in its own types, "
         "so it cannot be compared with the shrunk one. Your model is untouched; shrink(..., verify=False) skips this."

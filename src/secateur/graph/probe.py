@@ -88,16 +88,28 @@ def _unequal_widths(graph: ChannelGraph) -> dict[str, Tensor]:
 def _end_widths(graph: ChannelGraph, turn: int) -> dict[str, Tensor]:
     """A cut in which some groups stay whole, and others lose all that they may from one end, so that positions shift.
 
-    Where there are more groups of a size than widths, those that agree in one turn (0 or 1) part in the other.
+    No group is as wide in one turn (0 or 1) as in the other, so every one is cut. Those that agree in one part in the
+    other, but for where there are more of a size than pairs of widths (`_crowded`).
     """
     kept, met = {}, Counter[int]()
     for name, group in graph.cuttable.items():
         nth, units = met[group.units], torch.arange(group.units)
         met[group.units] += 1
         widths = _far_apart(group.units, group.multiple, group.minimum)
-        count = widths[nth % len(widths)] if turn == 0 else widths[-1 - (nth + nth // len(widths)) % len(widths)]
+        shift = turn * (1 + nth // len(widths) % max(len(widths) - 1, 1))
+        count = widths[(nth + shift) % len(widths)]
         kept[name] = units >= group.units - count if (nth + turn) % 2 == 0 else units < count
     return kept
+
+
+def _crowded(graph: ChannelGraph) -> bool:
+    """Whether there are more groups of a size than ways to be as wide in one turn and otherwise in the other."""
+    ways: dict[int, int] = {}
+    for group in graph.cuttable.values():
+        widths = len(_far_apart(group.units, group.multiple, group.minimum))
+        ways[group.units] = min(ways.get(group.units, widths**2), widths * (widths - 1))
+    met = Counter(group.units for group in graph.cuttable.values())
+    return any(met[units] > most for units, most in ways.items())
 
 
 @cache
@@ -147,7 +159,12 @@ def _earliest(
 
 
 def passes(scene: Scene, solution: Solution, graph: ChannelGraph) -> bool:
-    """Whether no fine trial has a fault. They leave little to chance: a graph that passes at once needs no others."""
+    """Whether no fine trial has a fault. They leave little to chance: a graph that passes at once needs no others.
+
+    Where they do leave something to it, the answer is no, and all trials have to decide.
+    """
+    if _crowded(graph):
+        return False
     trials = _fine_widths(scene, solution, graph)
     return not _torn(scene, solution) and all(_goes_well(scene, solution, graph, one) for one in trials)
 

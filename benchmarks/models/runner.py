@@ -106,7 +106,7 @@ def _one(job: Job, key: Key, screen: Screen) -> None:
         found = limits.run(command, job.limits, listen, environment=limits.ROOMY)
     finally:
         screen.bars.remove_task(line)
-    record = {"zoo": zoo, "name": name, **job.extra, **found}
+    record = {"zoo": zoo, "name": name, "limit_s": job.limits.seconds, **job.extra, **found}
     with screen.lock:
         append(job.file, record)
     screen.done(f"{zoo} {name}", job.word(record))

@@ -177,7 +177,8 @@ def beside(results: Records, peers: Records) -> str:
     """Both tools on the models that both were given."""
     both = [key for key in results if key in peers]
     heading = ["zoo", "models", "Secateur: equal", "nothing to cut", "any other", "Torch-Pruning: equal", "runs"]
-    heading += ["differs", "raises", "over its limit", "nothing cut"]
+    limits = {f"{peers[key]['limit_s']:g}" for key in both if "limit_s" in peers[key]}
+    heading += ["differs", "raises", f"over {' or '.join(sorted(limits)) or 'its limit of'} CPU seconds", "nothing cut"]
     rows = []
     for zoo in [*dict.fromkeys(zoo for zoo, _ in both), ""]:
         keys = [key for key in both if zoo in (key[0], "")]

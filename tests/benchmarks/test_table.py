@@ -132,6 +132,9 @@ def test_the_peer_is_counted_on_common_models_only():
     ours = keyed(*(record(word) for word in words), record("ours alone"))
     theirs = keyed(*({"zoo": "timm", "name": word, "status": word} for word in words))
     assert beside(ours, theirs).splitlines()[-1] == "| **all** | 6 | 6 | 0 | 0 | 1 | 1 | 1 | 1 | 1 | 1 |"
+    assert "over its limit of CPU seconds" in beside(ours, theirs)
+    limited = {key: {**record, "limit_s": 60.0} for key, record in theirs.items()}
+    assert "over 60 CPU seconds" in beside(ours, limited)
     assert beside(ours, {}) == "Not measured."
 
 

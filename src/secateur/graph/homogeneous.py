@@ -265,8 +265,15 @@ def _filters(shape: tuple[int, ...], wanted: Tensor) -> tuple[Tensor, Tensor] | 
 
 def _sources(call: Call, place: int, wanted: Tensor) -> list[Tensor] | None:
     """The entries that a movement takes to `wanted` in its output number `place`; None where they go elsewhere too."""
-    sources, out = _moved(call, place)
+    sources = call.refs()
     hit = torch.zeros(sum(_size(s) for s in sources), dtype=torch.bool)
+    if len(sources) == 1 and call.name not in _REPEATING:
+        one = hit.view(sources[0].shape)
+        seen = _results(call, [one])[place]
+        if seen.untyped_storage().data_ptr() == hit.data_ptr():  # a view, through which to write costs least
+            seen.logical_or_(wanted)
+            return [one] if torch.equal(seen, wanted) else None
+    sources, out = _moved(call, place)
     hit[out[wanted]] = True
     if not torch.equal(hit[out], wanted):
         return None
@@ -309,11 +316,17 @@ def _moved(call: Call, place: int) -> tuple[list[Ref], Tensor]:
     sources = call.refs()
     total = sum(_size(s) for s in sources)
     short = torch.int32 if total < 2**31 else torch.int64  # half the memory to move about
-    numbered = iter(torch.arange(total, dtype=short).split([_size(s) for s in sources]))
-    bound: dict[str, Any] = tree_map(lambda x: next(numbered).view(x.shape) if isinstance(x, Ref) else x, call.bound)
+    numbered = torch.arange(total, dtype=short).split([_size(s) for s in sources])
+    return sources, _results(call, [x.view(s.shape) for x, s in zip(numbered, sources, strict=True)])[place]
+
+
+def _results(call: Call, arguments: list[Tensor]) -> list[Tensor]:
+    """What a movement makes of other tensors of the same shapes."""
+    given = iter(arguments)
+    bound: dict[str, Any] = tree_map(lambda x: next(given) if isinstance(x, Ref) else x, call.bound)
     if call.name in _VIEWS:
-        return sources, bound["self"].reshape(next(x.shape for x in call.outputs if isinstance(x, Ref)))
-    return sources, [x for x in tree_leaves(call.func(**bound)) if isinstance(x, Tensor)][place]
+        return [bound["self"].reshape(next(x.shape for x in call.outputs if isinstance(x, Ref)))]
+    return [x for x in tree_leaves(call.func(**bound)) if isinstance(x, Tensor)]
 
 
 def scalable(recording: Recording, ref: Ref, at: int) -> list[Scaled] | None:

@@ -235,6 +235,8 @@ def _classes(moved: Tensor, dim: int) -> int:
     """How many independent units remain if `dim` carries the labels and all others are joined."""
     rows = moved.movedim(dim, -1).reshape(-1, moved.shape[dim])
     own, rows = rows.unique(return_inverse=True)  # few of all the atoms of a network
+    if len(own) == rows.numel():  # no entry is met twice, so no column is joined with another
+        return int(rows.shape[1])
     trial = Atoms(count=len(own))
     trial.edges.append((rows[1:].reshape(-1), rows[:1].expand_as(rows[1:]).reshape(-1)))
     return int(trial.components()[rows[0]].unique().numel())

@@ -34,6 +34,7 @@ MOVING = frozenset(
         "aten::flip", "aten::roll", "aten::movedim", "aten::unsafe_split", "aten::unsafe_split_with_sizes",
     }
 )  # fmt: skip
+#: Those of them that lay the same entries out in another shape.
 _VIEWS = ("aten::view", "aten::_unsafe_view", "aten::reshape")
 #: Those of them that may put an entry in several places.
 _REPEATING = frozenset({"aten::expand", "aten::repeat"})
